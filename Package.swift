@@ -1,0 +1,94 @@
+// swift-tools-version: 6.3
+// SPDX-License-Identifier: Apache-2.0
+
+import PackageDescription
+
+/// What every Swift target is compiled with: Swift 6, strict memory safety, no warnings.
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let argumentParser = Target.Dependency.product(
+    name: "ArgumentParser",
+    package: "swift-argument-parser"
+)
+let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
+let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
+
+/// A Swift library; its tests, where it has any, are in `Tests/<name>Tests`.
+func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func executable(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+// Targets import only from those above them: the order of the folders is the architecture.
+let package = Package(
+    name: "Apus",
+    products: [
+        .executable(name: "apus-source", targets: ["apus-source"]),
+        .executable(name: "apus-destination", targets: ["apus-destination"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+    ],
+    targets: [
+        .target(
+            name: "CLinux",
+            cSettings: [.enableWarning("all"), .enableWarning("extra")]
+        ),
+        .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+        .systemLibrary(
+            name: "CXXHash",
+            pkgConfig: "libxxhash",
+            providers: [.apt(["libxxhash-dev"])]
+        ),
+        .target(name: "CGuest"),
+        library("LinuxSystem", ["CLinux"]),
+        library("GuestMemory", ["LinuxSystem"]),
+        library("KVM", ["CLinux", "LinuxSystem", "GuestMemory"]),
+        library("Userfault", ["CLinux", "LinuxSystem", "GuestMemory"]),
+        library("MigrationWire", ["CLZ4", "CXXHash", "GuestMemory", protobuf]),
+        library("Transport", ["LinuxSystem", "MigrationWire"]),
+        library(
+            "Machine",
+            ["CGuest", "LinuxSystem", "GuestMemory", "KVM", "MigrationWire"]
+        ),
+        library("Telemetry", ["LinuxSystem", histogram]),
+        library(
+            "MigrationSource",
+            ["LinuxSystem", "GuestMemory", "MigrationWire", "Transport", "Machine", "Telemetry"]
+        ),
+        library(
+            "MigrationDestination",
+            [
+                "LinuxSystem", "GuestMemory", "Userfault", "MigrationWire", "Transport", "Machine",
+                "Telemetry",
+            ]
+        ),
+        executable(
+            "apus-source",
+            ["LinuxSystem", "Machine", "MigrationSource", "Telemetry", "Transport", argumentParser]
+        ),
+        executable(
+            "apus-destination",
+            [
+                "LinuxSystem", "Machine", "MigrationSource", "MigrationDestination", "Telemetry",
+                "Transport", argumentParser,
+            ]
+        ),
+    ]
+)

@@ -1,0 +1,1 @@
+int cguest_stub;

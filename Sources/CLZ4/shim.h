@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: Apache-2.0
+// liblz4, as the distribution ships it.
+#include <lz4.h>

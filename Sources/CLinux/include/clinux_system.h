@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef APUS_CLINUX_SYSTEM_H
+#define APUS_CLINUX_SYSTEM_H
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+/// ioctl with a pointer argument. `ioctl` is variadic and does not import.
+static inline int clinux_ioctl(int fd, unsigned long request, void *argument) {
+    int result = ioctl(fd, request, argument);
+    return result < 0 ? -errno : result;
+}
+
+/// ioctl whose argument is a number.
+static inline int clinux_ioctl_value(int fd, unsigned long request, unsigned long argument) {
+    int result = ioctl(fd, request, argument);
+    return result < 0 ? -errno : result;
+}
+
+/// Opens a file with O_CLOEXEC added. `open` is variadic and does not import.
+int clinux_open(const char *path, int flags);
+
+/// memfd_create(2), a GNU extension, with sealing allowed.
+int clinux_memfd_create(const char *name);
+
+/// Fixes the size of a memfd for good (F_ADD_SEALS). `fcntl` is variadic and does not import.
+int clinux_seal_size(int fd);
+
+/// Sets or clears O_NONBLOCK.
+int clinux_set_nonblocking(int fd, int enabled);
+
+/// eventfd(2), non-blocking and close-on-exec.
+int clinux_eventfd(void);
+
+/// signalfd(2) for a set, non-blocking and close-on-exec.
+int clinux_signalfd(const sigset_t *set);
+
+/// accept4(2) with SOCK_CLOEXEC, a GNU extension.
+int clinux_accept(int fd);
+
+/// FUTEX_WAIT on memory of this process; a null timeout waits for ever.
+int clinux_futex_wait(const uint32_t *address, uint32_t expected, const struct timespec *timeout);
+
+/// FUTEX_WAKE on memory of this process; returns how many threads were woken.
+int clinux_futex_wake(const uint32_t *address, int count);
+
+/// pthread_setname_np for the calling thread; the name is cut to 15 bytes.
+void clinux_set_thread_name(const char *name);
+
+/// Thread id of the caller, as the kernel's task id.
+int clinux_gettid(void);
+
+/// Installs `handler` for `signal` without SA_RESTART, so that blocking calls return EINTR.
+int clinux_install_handler(int signal, void (*handler)(int));
+
+/// The first real-time signal that the C library leaves to programs.
+int clinux_sigrtmin(void);
+
+/// Symbolic name of an errno ("EAGAIN"), or null when it has none.
+const char *clinux_errno_name(int code);
+
+/// CLOCK_MONOTONIC in nanoseconds.
+static inline uint64_t clinux_monotonic_nanoseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/// CPU time used by the calling process, all threads, in nanoseconds.
+static inline uint64_t clinux_process_cpu_nanoseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+#endif

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// Wrappers that need GNU declarations, which the Swift importer does not see.
+#define _GNU_SOURCE
+#include "CLinux.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+
+static int result(long value) { return value < 0 ? -errno : (int)value; }
+
+int clinux_open(const char *path, int flags) { return result(open(path, flags | O_CLOEXEC)); }
+
+int clinux_memfd_create(const char *name) {
+    return result(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+}
+
+int clinux_seal_size(int fd) {
+    return result(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL));
+}
+
+int clinux_set_nonblocking(int fd, int enabled) {
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0) return -errno;
+    return result(fcntl(fd, F_SETFL, enabled ? flags | O_NONBLOCK : flags & ~O_NONBLOCK));
+}
+
+int clinux_eventfd(void) { return result(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
+
+int clinux_signalfd(const sigset_t *set) {
+    return result(signalfd(-1, set, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+int clinux_accept(int fd) { return result(accept4(fd, NULL, NULL, SOCK_CLOEXEC)); }
+
+int clinux_futex_wait(const uint32_t *address, uint32_t expected, const struct timespec *timeout) {
+    return result(syscall(SYS_futex, address, FUTEX_WAIT_PRIVATE, expected, timeout, NULL, 0));
+}
+
+int clinux_futex_wake(const uint32_t *address, int count) {
+    return result(syscall(SYS_futex, address, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0));
+}
+
+void clinux_set_thread_name(const char *name) {
+    char cut[16] = {0};
+    strncpy(cut, name, sizeof cut - 1);
+    pthread_setname_np(pthread_self(), cut);
+}
+
+int clinux_gettid(void) { return (int)gettid(); }
+
+int clinux_install_handler(int signal, void (*handler)(int)) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = handler;
+    sigemptyset(&action.sa_mask);
+    return result(sigaction(signal, &action, NULL));
+}
+
+int clinux_sigrtmin(void) { return SIGRTMIN; }
+
+const char *clinux_errno_name(int code) { return strerrorname_np(code); }

@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: Apache-2.0
+// libxxhash, as the distribution ships it.
+#include <xxhash.h>

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import LinuxSystem
+
+/// What guest memory is made of.
+package enum Backing: String, CaseIterable, Sendable {
+    /// Private anonymous memory.
+    case anonymous
+    /// A memfd, mapped a second time to be written behind the guest's back.
+    case memfd
+}
+
+/// All memory of a guest, in one mapping, page `n` at offset `n * 4096`.
+///
+/// Shared by vCPU threads, page lanes and devices; who may touch which page is for the page map
+/// to say. The addresses stay valid as long as the object lives.
+@safe package final class GuestRAM: Sendable {
+    /// Where the memory lies for the guest.
+    package let layout: GuestLayout
+    /// What the memory is made of.
+    package let backing: Backing
+    /// The mapping that the guest runs on.
+    package let mapping: Mapping
+    private let alias: Mapping?
+
+    /// Reserves the memory; no page is present yet.
+    ///
+    /// Transparent huge pages are off: a huge page would make pages present that never arrived.
+    package init(layout: GuestLayout, backing: Backing) throws(SystemError) {
+        self.layout = layout
+        self.backing = backing
+        switch backing {
+        case .anonymous:
+            mapping = try Mapping(.anonymous, byteCount: layout.byteCount)
+            alias = nil
+        case .memfd:
+            let file = try MemoryFile(name: "apus-guest", byteCount: layout.byteCount)
+            mapping = try Mapping(.shared(file.descriptor.rawValue), byteCount: layout.byteCount)
+            alias = try Mapping(.shared(file.descriptor.rawValue), byteCount: layout.byteCount)
+        }
+        try mapping.disableHugePages()
+        try alias?.disableHugePages()
+    }
+
+    /// The bytes of some pages, as the guest sees them.
+    ///
+    /// - Parameter range: Pages of this memory; anything else traps.
+    package func bytes(of range: PageRange) -> UnsafeMutableRawBufferPointer {
+        let base = unsafe mapping.base + offset(of: range)
+        return unsafe UnsafeMutableRawBufferPointer(start: base, count: range.byteCount)
+    }
+
+    /// The same pages through the second mapping of a memfd: writing there fills the page cache
+    /// without making the page present for the guest. Nil for anonymous memory.
+    package func aliasBytes(of range: PageRange) -> UnsafeMutableRawBufferPointer? {
+        let start = offset(of: range)
+        switch alias {
+        case .some(let alias):
+            return unsafe UnsafeMutableRawBufferPointer(
+                start: alias.base + start,
+                count: range.byteCount
+            )
+        case .none:
+            return nil
+        }
+    }
+
+    /// Forgets the page table entries of the second mapping, so that its pages do not count twice
+    /// as resident. The contents stay.
+    package func releaseAlias() throws(SystemError) {
+        try alias?.dropEntries()
+    }
+
+    /// Finds the page that a host address lies in; nil outside this memory.
+    package func page(atHostAddress address: UInt) -> PageIndex? {
+        let base = mapping.address
+        guard address >= base, address - base < UInt(mapping.byteCount) else { return nil }
+        return PageIndex(Int(address - base) >> GuestPage.shift)
+    }
+
+    private func offset(of range: PageRange) -> Int {
+        precondition(
+            range.first.rawValue >= 0 && range.count > 0
+                && range.first.rawValue <= layout.pageCount - range.count,
+            "pages outside guest memory"
+        )
+        return range.byteOffset
+    }
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CLinux
+internal import Glibc
+
+/// Facts about this host and this process, read when asked.
+package enum Host {
+    /// Size of a page of host memory in bytes.
+    package static let pageByteCount = Int(getpagesize())
+
+    /// Identity of this boot of this host: two processes that read the same share its clocks.
+    package static var bootIdentity: String {
+        contents(of: "/proc/sys/kernel/random/boot_id")?
+            .split(separator: "\n").first.map(String.init) ?? ""
+    }
+
+    /// Memory that can be had without swapping, in bytes; nil where the kernel does not tell.
+    package static var availableMemoryBytes: Int? {
+        kibibytes(of: "MemAvailable:", in: "/proc/meminfo")
+    }
+
+    /// The most memory this process has had resident so far, in bytes.
+    package static var peakResidentBytes: Int {
+        kibibytes(of: "VmHWM:", in: "/proc/self/status") ?? 0
+    }
+
+    /// Reads a small file, such as those in /proc.
+    ///
+    /// - Parameters:
+    ///   - path: The file.
+    ///   - limit: Bytes read at the most.
+    /// - Returns: Its text, or nil when it cannot be read.
+    package static func contents(of path: String, limit: Int = 65_536) -> String? {
+        guard let file = try? FileDescriptor(opening: path, flags: O_RDONLY) else { return nil }
+        var bytes = [UInt8](repeating: 0, count: limit)
+        var count = 0
+        while count < limit {
+            let result = unsafe bytes.withUnsafeMutableBytes { buffer in
+                unsafe read(file.rawValue, buffer.baseAddress.map { unsafe $0 + count }, limit - count)
+            }
+            if result < 0 && errno == EINTR { continue }
+            guard result > 0 else { break }
+            count += result
+        }
+        return String(decoding: bytes[..<count], as: UTF8.self)
+    }
+
+    private static func kibibytes(of field: String, in path: String) -> Int? {
+        guard let text = contents(of: path) else { return nil }
+        for line in text.split(separator: "\n") where line.hasPrefix(field) {
+            let words = line.split(separator: " ")
+            return words.count > 1 ? Int(words[1]).map { $0 * 1024 } : nil
+        }
+        return nil
+    }
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CLinux
+internal import Glibc
+
+/// Owner of a range of mapped memory, unmapped when it goes out of scope.
+///
+/// The memory may change under its readers (a guest or another process writes it), so it is
+/// handed out as a raw address and never as a `Span`: copy out first, then look.
+@safe package struct Mapping: ~Copyable, @unchecked Sendable {
+    // Sendable: an address and a size that never change; who touches the bytes, and when, is for
+    // the owners of the contents to order (page map, cursors).
+
+    /// First byte of the range; page-aligned.
+    @unsafe package let base: UnsafeMutableRawPointer
+    /// Length in bytes, a multiple of the page size.
+    package let byteCount: Int
+
+    /// What a mapping is for.
+    package enum Kind {
+        /// Private anonymous memory, reserved without being charged (`MAP_NORESERVE`).
+        case anonymous
+        /// A shared mapping of a file, from its beginning.
+        case shared(CInt)
+    }
+
+    /// Maps readable and writable memory.
+    ///
+    /// - Parameters:
+    ///   - kind: Anonymous memory or a descriptor to share.
+    ///   - byteCount: Above zero, a multiple of the page size.
+    ///
+    /// Kernel interface: mmap(2).
+    package init(_ kind: Kind, byteCount: Int) throws(SystemError) {
+        precondition(byteCount > 0 && byteCount % Int(getpagesize()) == 0)
+        let (flags, fd): (CInt, CInt) =
+            switch kind {
+            case .anonymous: (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1)
+            case .shared(let fd): (MAP_SHARED, fd)
+            }
+        let address = unsafe mmap(nil, byteCount, PROT_READ | PROT_WRITE, flags, fd, 0)
+        guard let base = unsafe address, unsafe base != MAP_FAILED else {
+            throw SystemError(code: errno, operation: "mmap of \(byteCount) bytes")
+        }
+        unsafe self.base = base
+        self.byteCount = byteCount
+    }
+
+    deinit {
+        unsafe munmap(base, byteCount)
+    }
+
+    /// Host virtual address of the first byte.
+    package var address: UInt { unsafe UInt(bitPattern: base) }
+
+    /// Gives advice about a part of the mapping.
+    ///
+    /// - Parameters:
+    ///   - advice: `MADV_…`, see madvise(2).
+    ///   - offset: First byte, page-aligned.
+    ///   - byteCount: Length; the part must lie in the mapping.
+    package func advise(_ advice: CInt, offset: Int, byteCount: Int) throws(SystemError) {
+        precondition(offset >= 0 && byteCount >= 0 && offset <= self.byteCount - byteCount)
+        if unsafe madvise(base + offset, byteCount, advice) < 0 {
+            throw SystemError(code: errno, operation: "madvise(\(advice))")
+        }
+    }
+}
+
+extension Mapping {
+    /// Keeps the kernel from backing the memory with transparent huge pages.
+    ///
+    /// A kernel built without them has nothing to switch off, and says `EINVAL`.
+    package func disableHugePages() throws(SystemError) {
+        do {
+            try advise(MADV_NOHUGEPAGE, offset: 0, byteCount: byteCount)
+        } catch {
+            if error.code != EINVAL { throw error }
+        }
+    }
+
+    /// Drops the page table entries of a shared mapping; the file keeps the contents.
+    package func dropEntries() throws(SystemError) {
+        try advise(MADV_DONTNEED, offset: 0, byteCount: byteCount)
+    }
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CLinux
+internal import Glibc
+
+/// A memfd: anonymous memory with a descriptor, which can be mapped more than once.
+package struct MemoryFile: ~Copyable, Sendable {
+    /// The memfd.
+    package let descriptor: FileDescriptor
+    /// Size in bytes, fixed by a seal.
+    package let byteCount: Int
+
+    /// Creates a file of holes whose size can no longer change.
+    ///
+    /// - Parameters:
+    ///   - name: Appears in /proc/self/maps.
+    ///   - byteCount: Above zero, a multiple of the page size.
+    ///
+    /// Kernel interface: memfd_create(2), ftruncate(2), F_ADD_SEALS.
+    package init(name: String, byteCount: Int) throws(SystemError) {
+        let fd = try checked(unsafe clinux_memfd_create(name), "memfd_create")
+        let descriptor = FileDescriptor(owning: fd)
+        guard ftruncate(descriptor.rawValue, byteCount) == 0 else {
+            throw SystemError(code: errno, operation: "ftruncate of a memfd to \(byteCount) bytes")
+        }
+        try checked(clinux_seal_size(descriptor.rawValue), "fcntl(F_ADD_SEALS)")
+        self.descriptor = descriptor
+        self.byteCount = byteCount
+    }
+}
