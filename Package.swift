@@ -61,7 +61,12 @@ let package = Package(
         library("GuestMemory", ["LinuxSystem"]),
         library("KVM", ["CLinux", "LinuxSystem", "GuestMemory"]),
         library("Userfault", ["CLinux", "LinuxSystem", "GuestMemory"]),
-        library("MigrationWire", ["CLZ4", "CXXHash", "GuestMemory", protobuf]),
+        .target(
+            name: "MigrationWire",
+            dependencies: ["CLZ4", "CXXHash", "GuestMemory", protobuf],
+            exclude: ["Messages"],
+            swiftSettings: strict
+        ),
         library("Transport", ["LinuxSystem", "MigrationWire"]),
         library(
             "Machine",
