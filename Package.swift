@@ -67,7 +67,7 @@ let package = Package(
             exclude: ["Messages"],
             swiftSettings: strict
         ),
-        library("Transport", ["LinuxSystem", "MigrationWire"]),
+        library("Transport", ["LinuxSystem", "MigrationWire", protobuf]),
         library(
             "Machine",
             ["CGuest", "LinuxSystem", "GuestMemory", "KVM", "MigrationWire"]

@@ -31,3 +31,19 @@ package func waitUntilReadable<let count: Int>(
     for index in 0..<count { readable[index] = set[index].revents != 0 }
     return readable
 }
+
+/// The same for a number of descriptors that is not fixed. Allocates: not for the data path.
+package func waitUntilReadable(
+    _ descriptors: [CInt],
+    timeout: Duration?
+) throws(SystemError) -> [Bool] {
+    var set = descriptors.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+    let milliseconds = timeout?.pollMilliseconds ?? -1
+    let count = nfds_t(set.count)
+    let result = unsafe set.withUnsafeMutableBufferPointer { buffer in
+        unsafe poll(buffer.baseAddress, count, milliseconds) < 0 ? -errno : 0
+    }
+    if result == -EINTR { return descriptors.map { _ in false } }
+    try checked(result, "poll")
+    return set.map { $0.revents != 0 }
+}

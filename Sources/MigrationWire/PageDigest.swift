@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CXXHash
+package import GuestMemory
+
+/// A digest of pages that does not depend on their order.
+///
+/// The sum, in each of two 64-bit halves, of the XXH3 128-bit hashes of the pages, each seeded
+/// with its page number. It finds accidents, not forgeries.
+package struct PageDigest: Equatable, Sendable, CustomStringConvertible {
+    /// Lower half.
+    package var low: UInt64
+    /// Upper half.
+    package var high: UInt64
+
+    /// The digest of no pages, or one that a peer sent.
+    package init(low: UInt64 = 0, high: UInt64 = 0) {
+        self.low = low
+        self.high = high
+    }
+
+    /// Adds one page.
+    ///
+    /// - Parameters:
+    ///   - page: Its number.
+    ///   - contents: Its 4096 bytes, which must not change meanwhile.
+    package mutating func add(_ page: PageIndex, contents: UnsafeRawBufferPointer) {
+        let hash = unsafe XXH3_128bits_withSeed(
+            contents.baseAddress,
+            GuestPage.byteCount,
+            UInt64(page.rawValue)
+        )
+        low &+= hash.low64
+        high &+= hash.high64
+    }
+
+    /// Adds the pages of another digest.
+    package mutating func add(_ other: PageDigest) {
+        low &+= other.low
+        high &+= other.high
+    }
+
+    /// 32 hexadecimal digits.
+    package var description: String { Self.padded(high) + Self.padded(low) }
+
+    private static func padded(_ half: UInt64) -> String {
+        let digits = String(half, radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+}

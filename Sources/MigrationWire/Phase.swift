@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Where a migration stands; the same for both roles.
+package enum Phase: String, CaseIterable, Sendable, CustomStringConvertible {
+    /// Handshake, and the destination gets ready. The guest runs at the source.
+    case setup
+    /// The guest is paused; its state travels. Ends with the commit point.
+    case switchover
+    /// The guest runs at the destination; its memory follows.
+    case postcopy
+    /// Every page has arrived and both digests are equal.
+    case completed
+    /// Ended before the commit point: the guest goes on at the source.
+    case cancelled
+    /// Ended after the commit point: the guest is lost.
+    case failed
+
+    /// The phase's name in output.
+    package var description: String { rawValue }
+
+    /// Whether the guest belongs to the destination for good.
+    package var isCommitted: Bool {
+        switch self {
+        case .setup, .switchover, .cancelled: false
+        case .postcopy, .completed, .failed: true
+        }
+    }
+
+    /// Whether one phase may follow another. The only table of transitions there is.
+    package func canBecome(_ next: Phase) -> Bool {
+        switch (self, next) {
+        case (.setup, .switchover), (.setup, .cancelled): true
+        case (.switchover, .postcopy), (.switchover, .cancelled): true
+        case (.postcopy, .completed), (.postcopy, .failed): true
+        case (.setup, _), (.switchover, _), (.postcopy, _): false
+        case (.completed, _), (.cancelled, _), (.failed, _): false
+        }
+    }
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import MigrationWire
+private import SwiftProtobuf
+
+/// Control messages on the control lane: a length of four bytes, then a Protocol Buffers message.
+///
+/// For one thread, apart from `shutdown`.
+package final class ControlChannel {
+    private let lane: any Lane
+    private var offset: UInt64 = 0
+
+    /// - Parameter lane: The control lane, open.
+    package init(over lane: any Lane) {
+        self.lane = lane
+    }
+
+    /// For a poll set; readable when a message begins or the lane is closed.
+    package var rawDescriptor: CInt { lane.rawDescriptor }
+
+    /// Sends a message.
+    package func send(_ body: WireControlMessage.OneOf_Body) throws(MigrationError) {
+        var message = WireControlMessage()
+        message.body = body
+        let bytes: [UInt8]
+        do {
+            bytes = try message.serializedBytes()
+        } catch {
+            throw .machine("control message cannot be encoded: \(error)")
+        }
+        precondition(bytes.count <= WireLimits.controlMessageByteCount, "our message is too long")
+        let length = UInt32(bytes.count).littleEndian
+        do {
+            let span = bytes.span
+            unsafe try span.withUnsafeBytes { body throws(LaneError) in
+                unsafe try withUnsafeBytes(of: length) { header throws(LaneError) in
+                    unsafe try lane.send(header, body)
+                }
+            }
+        } catch {
+            throw .lane(error)
+        }
+    }
+
+    /// Waits for a message.
+    ///
+    /// - Parameter limit: The longest wait for each part of it.
+    /// - Returns: Its body. An `abort` becomes an error.
+    package func receive(
+        within limit: Duration
+    ) throws(MigrationError) -> WireControlMessage.OneOf_Body {
+        do {
+            try lane.limitBlocking(to: limit)
+            let header = try receive(byteCount: 4)
+            let length = header.reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+            guard length > 0, length <= UInt64(WireLimits.controlMessageByteCount) else {
+                throw LaneError.violation(lane.name, offset: offset, .messageByteCount(length))
+            }
+            let bytes = try receive(byteCount: Int(length))
+            guard let message = try? WireControlMessage(serializedBytes: bytes),
+                let body = message.body
+            else { throw LaneError.violation(lane.name, offset: offset, .message) }
+            if case .abort(let abort) = body {
+                throw MigrationError.aborted(Self.printable(abort.reason))
+            }
+            offset += 4 + length
+            return body
+        } catch let error as LaneError {
+            throw .lane(error)
+        } catch let error as MigrationError {
+            throw error
+        } catch {
+            throw .lane(.violation(lane.name, offset: offset, .message))
+        }
+    }
+
+    /// The error for a message that has no place here, or a field that is wrong.
+    package func violation(_ defect: FrameDefect) -> MigrationError {
+        .lane(.violation(lane.name, offset: offset, defect))
+    }
+
+    /// Tells the peer why this side gives up; never fails, the peer may have gone.
+    package func abort(_ reason: some CustomStringConvertible) {
+        var abort = WireAbort()
+        abort.reason = Self.printable(reason.description)
+        try? lane.limitBlocking(to: .seconds(1))
+        try? send(.abort(abort))
+    }
+
+    /// Ends the lane and wakes whoever waits on it.
+    package func shutdown() {
+        lane.shutdown()
+    }
+
+    private func receive(byteCount: Int) throws(LaneError) -> [UInt8] {
+        var bytes: [UInt8] = []
+        // Grows with what has really come, not with what was announced.
+        while bytes.count < byteCount {
+            let before = bytes.count
+            let part = min(byteCount - before, 1 << 16)
+            bytes.append(contentsOf: repeatElement(0, count: part))
+            var span = bytes.mutableSpan
+            let count = unsafe try span.withUnsafeMutableBytes { buffer throws(LaneError) in
+                unsafe try lane.receive(into: .init(rebasing: buffer[before...]))
+            }
+            bytes.removeLast(part - count)
+        }
+        return bytes
+    }
+
+    /// A peer's words, without what could play tricks on a terminal.
+    private static func printable(_ text: String) -> String {
+        String(
+            String.UnicodeScalarView(
+                text.unicodeScalars.lazy
+                    .filter { $0.value >= 0x20 && !(0x7f..<0xa0).contains($0.value) }
+                    .prefix(WireLimits.reasonByteCount)
+            )
+        )
+    }
+}
+
+extension WireControlMessage.OneOf_Body {
+    /// The message's name, for errors.
+    package var name: String {
+        switch self {
+        case .hello: "hello"
+        case .welcome: "welcome"
+        case .prepared: "prepared"
+        case .state: "state"
+        case .loaded: "loaded"
+        case .run: "run"
+        case .running: "running"
+        case .done: "done"
+        case .doneAck: "done_ack"
+        case .abort: "abort"
+        }
+    }
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+private import Glibc
+package import LinuxSystem
+package import MigrationWire
+
+/// A lane over a Unix or TCP socket.
+package final class SocketLane: Lane {
+    package let name: LaneName
+    private let socket: Socket
+
+    /// - Parameters:
+    ///   - name: Which lane it is.
+    ///   - socket: Connected.
+    package init(_ name: LaneName, over socket: consuming Socket) {
+        self.name = name
+        self.socket = socket
+    }
+
+    package var rawDescriptor: CInt { socket.rawDescriptor }
+
+    package func send(
+        _ header: UnsafeRawBufferPointer,
+        _ body: UnsafeRawBufferPointer
+    ) throws(LaneError) {
+        do {
+            unsafe try socket.send(header, body)
+        } catch {
+            throw laneError(error)
+        }
+    }
+
+    package func receive(
+        into buffer: UnsafeMutableRawBufferPointer
+    ) throws(LaneError) -> Int {
+        do {
+            switch unsafe try socket.receive(into: buffer) {
+            case .bytes(let count): return count
+            case .closed: throw LaneError.closed(name)
+            }
+        } catch let error as SystemError {
+            throw laneError(error)
+        } catch {
+            throw .closed(name)
+        }
+    }
+
+    package func limitBlocking(to duration: Duration?) throws(LaneError) {
+        do {
+            try socket.limitBlocking(to: duration)
+        } catch {
+            throw .system(name, error)
+        }
+    }
+
+    package func shutdown() {
+        socket.shutdown()
+    }
+
+    /// A peer that has gone is an expected end, whatever the kernel calls it.
+    private func laneError(_ error: SystemError) -> LaneError {
+        switch error.code {
+        case EPIPE, ECONNRESET: .closed(name)
+        case EAGAIN: .timedOut(name)
+        default: .system(name, error)
+        }
+    }
+}
