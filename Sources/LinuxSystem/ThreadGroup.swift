@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+private import Synchronization
+
+/// Threads that are started for one purpose and joined together.
+///
+/// Safe from several threads at once.
+package final class ThreadGroup: Sendable {
+    private final class Member: @unchecked Sendable {
+        // Sendable: only touched by the one thread that took the member out of the list.
+        private var thread: Thread?
+        init(_ thread: consuming Thread) { self.thread = consume thread }
+        func join() { thread.take()?.join() }
+    }
+
+    private let members = Mutex<[Member]>([])
+
+    /// No threads yet.
+    package init() {}
+
+    /// Starts one more thread; see ``Thread/init(name:body:)``.
+    package func start(
+        _ name: String,
+        body: @escaping @Sendable () -> Void
+    ) throws(SystemError) {
+        let member = Member(try Thread(name: name, body: body))
+        members.withLock { $0.append(member) }
+    }
+
+    /// Waits until all threads have ended. Whoever calls has told them to.
+    package func joinAll() {
+        let all = members.withLock { list in
+            defer { list = [] }
+            return list
+        }
+        for member in all { member.join() }
+    }
+}
+
+/// Lets another thread run on this processor. Kernel interface: sched_yield(2).
+package func yieldProcessor() {
+    sched_yield()
+}

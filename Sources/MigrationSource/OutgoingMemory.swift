@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import GuestMemory
+package import LinuxSystem
+package import MigrationWire
+private import Synchronization
+package import Transport
+
+/// Guest memory on its way out: what has been sent, and what all senders have to know.
+///
+/// Shared by the urgent servers and the background stream. The guest is paused, so the bytes do
+/// not change.
+package final class OutgoingMemory: Sendable {
+    /// The guest's memory.
+    let ram: GuestRAM
+    /// What went wrong first on any sending thread.
+    let failure: FirstFailure
+    private let sent: PageBitmap
+
+    private let digestLow = Atomic<UInt64>(0)
+    private let digestHigh = Atomic<UInt64>(0)
+    private let pagesSent = Atomic<Int>(0)
+    private let pagesCovered = Atomic<Int>(0)
+    private let bytesRaw = Atomic<Int>(0)
+    private let bytesWire = Atomic<Int>(0)
+
+    private let requestsInWork = Atomic<Int>(0)
+    private let lastRequested = Atomic<Int>(-1)
+    private let streamGate = FutexWord(StreamGate.held.rawValue)
+
+    private enum StreamGate: UInt32 { case held, open, stopped }
+
+    /// Nothing sent yet.
+    init(ram: GuestRAM) throws(SystemError) {
+        self.ram = ram
+        sent = try PageBitmap(pageCount: ram.layout.pageCount)
+        failure = try FirstFailure()
+    }
+
+    // MARK: What has been sent
+
+    /// Takes a page for an answer; true when it goes out for the first time.
+    func take(_ page: PageIndex) -> Bool { sent.insert(page) }
+
+    /// Takes the next run for the stream: unsent pages at `start` or behind it, then from the
+    /// first page on; nil when every page has been sent.
+    func takeRun(from start: PageIndex, mostPages: Int) -> PageRange? {
+        sent.takeRun(from: start, mostPages: mostPages)
+    }
+
+    /// Adds to the totals; call before the pages are sent, so that whoever has received them all
+    /// finds them all counted.
+    ///
+    /// - Parameters:
+    ///   - digest: Of the pages that go out for the first time.
+    ///   - firstTime: How many those are.
+    ///   - pages: How many go out.
+    func count(_ digest: PageDigest, firstTime: Int, pages: Int) {
+        digestLow.wrappingAdd(digest.low, ordering: .relaxed)
+        digestHigh.wrappingAdd(digest.high, ordering: .relaxed)
+        pagesCovered.wrappingAdd(firstTime, ordering: .releasing)
+        pagesSent.wrappingAdd(pages, ordering: .relaxed)
+        bytesRaw.wrappingAdd(pages * GuestPage.byteCount, ordering: .relaxed)
+    }
+
+    /// Adds to the bytes sent on page lanes, headers included.
+    func countWire(byteCount: Int) {
+        bytesWire.wrappingAdd(byteCount, ordering: .relaxed)
+    }
+
+    /// The totals so far.
+    var totals: OutgoingTotals {
+        OutgoingTotals(
+            pagesCovered: pagesCovered.load(ordering: .acquiring),
+            digest: PageDigest(
+                low: digestLow.load(ordering: .relaxed),
+                high: digestHigh.load(ordering: .relaxed)
+            ),
+            pagesSent: pagesSent.load(ordering: .relaxed),
+            bytesRaw: bytesRaw.load(ordering: .relaxed),
+            bytesWire: bytesWire.load(ordering: .relaxed)
+        )
+    }
+
+    // MARK: Urgent before bulk
+
+    /// A request is being answered.
+    func beginAnswer(near page: PageIndex) {
+        requestsInWork.wrappingAdd(1, ordering: .relaxed)
+        lastRequested.store(page.rawValue, ordering: .relaxed)
+    }
+
+    /// The answer has been sent.
+    func endAnswer() {
+        requestsInWork.wrappingSubtract(1, ordering: .relaxed)
+    }
+
+    /// Requests that are being answered now.
+    var requestsOutstanding: Int { requestsInWork.load(ordering: .relaxed) }
+
+    /// The page requested last; nil before the first request.
+    var neighbourhood: PageIndex? {
+        let page = lastRequested.load(ordering: .relaxed)
+        return page < 0 ? nil : PageIndex(page)
+    }
+
+    /// Lets the background stream run, or end.
+    func openStream() { streamGate.store(StreamGate.open.rawValue) }
+
+    /// Ends the background stream after its present batch.
+    func stopStream() { streamGate.store(StreamGate.stopped.rawValue) }
+
+    /// Waits until the stream may run; false when it is to end.
+    func awaitStream() -> Bool {
+        while streamGate.value == StreamGate.held.rawValue {
+            streamGate.wait(while: StreamGate.held.rawValue, timeout: .seconds(1))
+        }
+        return isStreaming
+    }
+
+    /// Whether the stream is to go on.
+    var isStreaming: Bool { streamGate.value == StreamGate.open.rawValue }
+}
+
+/// What a source has sent.
+package struct OutgoingTotals: Equatable, Sendable {
+    /// Pages sent at least once.
+    package let pagesCovered: Int
+    /// Digest of those pages.
+    package let digest: PageDigest
+    /// Pages sent, repeated answers included.
+    package let pagesSent: Int
+    /// Their bytes before compression.
+    package let bytesRaw: Int
+    /// Bytes sent on page lanes, headers included.
+    package let bytesWire: Int
+}

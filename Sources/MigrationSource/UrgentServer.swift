@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import GuestMemory
+internal import LinuxSystem
+internal import MigrationWire
+internal import Transport
+
+/// Answers the requests of one urgent lane until the lane ends; the body of a thread.
+///
+/// A page that has been sent before is sent again: an answer may be repeated, never missing.
+func serveUrgentLane(_ lane: any Lane, of memory: OutgoingMemory) {
+    do {
+        try answerRequests(on: lane, from: memory)
+    } catch {
+        memory.failure.report(.lane(error))
+    }
+}
+
+private func answerRequests(
+    on lane: any Lane,
+    from memory: OutgoingMemory
+) throws(LaneError) -> Never {
+    var reader = FrameReader(lane)
+    var batch = PageBatch()
+    var sequence: UInt64 = 0
+    let pageCount = memory.ram.layout.pageCount
+    while true {
+        let frame = unsafe try reader.next()
+        let header = unsafe frame.header
+        guard header.kind == .requests else {
+            throw unsafe reader.violation(.kind(header.kind.rawValue), in: frame)
+        }
+        var digest = PageDigest()
+        var firstTime = 0
+        batch.begin()
+        for index in 0..<header.entryCount {
+            let request: RequestEntry
+            do {
+                request = unsafe try RequestEntry(index, of: frame.body, pageCount: pageCount)
+            } catch {
+                throw unsafe reader.violation(error, in: frame)
+            }
+            if index == 0 { memory.beginAnswer(near: request.page) }
+            let contents = unsafe UnsafeRawBufferPointer(
+                memory.ram.bytes(of: PageRange(first: request.page, count: 1))
+            )
+            if memory.take(request.page) {
+                unsafe digest.add(request.page, contents: contents)
+                firstTime += 1
+            }
+            unsafe batch.append(request.page, contents: contents)
+        }
+        memory.count(digest, firstTime: firstTime, pages: header.entryCount)
+        let byteCount = try batch.finish(
+            sequence: sequence,
+            token: header.token,
+            servedNanoseconds: MonotonicTime.now.nanoseconds
+        ) { header, payload throws(LaneError) in
+            unsafe try lane.send(header, payload)
+        }
+        sequence += 1
+        memory.countWire(byteCount: byteCount)
+        memory.endAnswer()
+    }
+}
