@@ -19,7 +19,7 @@ package struct LatencyHistogram: Sendable {
     private var values: Histogram<UInt64>
     private var totalNanoseconds: UInt64
 
-    /// A histogram of no events. Cost: one allocation of about 230 KiB.
+    /// A histogram of no events, at the cost of one allocation of about 230 KiB.
     package init() {
         buckets = [24 of UInt64](repeating: 0)
         values = Histogram(
@@ -30,7 +30,9 @@ package struct LatencyHistogram: Sendable {
         totalNanoseconds = 0
     }
 
-    /// Counts one event. Cost: a few nanoseconds, no allocation.
+    /// Counts one event.
+    ///
+    /// Cost: a few nanoseconds, no allocation.
     ///
     /// - Parameter nanoseconds: Its latency; taken as 1 ns … 100 s when it is outside.
     package mutating func record(nanoseconds: UInt64) {

@@ -19,7 +19,7 @@ package struct MigrationReport: Codable, Equatable, Sendable {
     package var faultPath: String
     /// Address of the lanes, for example `unix:/run/apus.socket`.
     package var transport: String
-    /// Names this migration in both sides' reports. Never the session key, which is a secret.
+    /// Names this migration in both sides' reports; never the session key, which is a secret.
     package var sessionIdentity: String?
     /// How it ended.
     package var outcome: MigrationOutcome
