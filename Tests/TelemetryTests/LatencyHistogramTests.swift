@@ -10,8 +10,9 @@ import Testing
         var histogram = LatencyHistogram()
         // Over eight powers of ten, as fault latencies can be.
         var latencies = (0..<20_000).map { _ in
-            UInt64.random(in: 1...9, using: &random) * powerOfTen(Int.random(in: 0...8, using: &random))
-                + UInt64.random(in: 0...999, using: &random)
+            let exponent = Int.random(in: 0...8, using: &random)
+            let digit = UInt64.random(in: 1...9, using: &random)
+            return digit * powerOfTen(exponent) + UInt64.random(in: 0...999, using: &random)
         }
         for latency in latencies { histogram.record(nanoseconds: latency) }
         latencies.sort()

@@ -64,11 +64,8 @@ import Testing
         var often = ProgressMeter(pagesTotal: 1000, pageBytes: 4096, start: at(milliseconds: 0))
         var rate = 0.0
         for instant in [1000, 1010, 1020, 1030, 1040, 1050, 1060, 1070, 1080, 1090, 1100] {
-            rate = often.read(
-                pagesDone: 100,
-                requestsOutstanding: 0,
-                at: at(milliseconds: UInt64(instant))
-            ).pagesPerSecond
+            let now = at(milliseconds: UInt64(instant))
+            rate = often.read(pagesDone: 100, requestsOutstanding: 0, at: now).pagesPerSecond
         }
         #expect(abs(rate - paused.pagesPerSecond) < 1e-6)
     }

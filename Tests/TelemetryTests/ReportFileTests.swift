@@ -98,7 +98,7 @@ import Testing
         }
     }
 
-    /// What programs that read reports depend on. Removing a name makes a new format version.
+    /// What programs that read reports depend on; removing a name makes a new format version.
     private static let documentedKeys: Set<String> = [
         "format_version", "role", "machine", "fault_path", "transport", "session_identity",
         "outcome", "timeline", "switchover", "gaps", "postcopy_us", "total_us", "pages", "bytes",

@@ -7,7 +7,26 @@ import Testing
     @Test func `a completed migration in some twenty lines`() {
         #expect(
             Summary(Samples.completed).text == """
-                X
+                migration         completed   as seen by the destination
+                guest             walker, 2 vCPUs, 512 MiB, anonymous
+                lanes             unix:/run/apus.socket
+                fault path        userfault
+                downtime          4.21 ms
+                  its parts       save 310 µs, send 50 µs, wire 120 µs, load 1.60 ms, start 2.13 ms
+                  quiesce         180 µs      before the downtime, not in it
+                gap from outside  9.90 ms     before 2.10 ms, after 2.30 ms
+                gap in the guest  5 ms        by its own clock
+                postcopy          812 ms      631 MiB/s
+                total time        1.03 s
+                pages             131072      requested 812, streamed 130260, zero 26214, duplicate 3
+                bytes             512 MiB     310 MiB on the wire, 60.5 %
+                page requests     812         faults: 800 by vCPUs, 12 by others
+                fault latency     p50 203 µs, p90 366 µs, p99 402 µs, p99.9 406 µs, max 406 µs
+                walker            123456      pages verified, passes of a vCPU: 12 to 13
+                memory at most    530 MiB     18 MiB beyond the guest, metadata 1.25 B a page
+                CPU time          1.20 s
+                digest: match
+
                 """
         )
     }
@@ -15,7 +34,14 @@ import Testing
     @Test func `a failed migration says why and compares nothing`() {
         #expect(
             Summary(Samples.failed).text == """
-                X
+                migration         failed      as seen by the source
+                error             the destination closed the control lane during setup
+                guest             walker, 1 vCPU, 64 MiB, memfd
+                lanes             tcp:127.0.0.1:4000
+                fault path        userfault
+                pages             16384       requested 0, streamed 0, zero 0, duplicate 0
+                digest: not compared
+
                 """
         )
     }
