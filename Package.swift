@@ -95,5 +95,6 @@ let package = Package(
                 "Transport", argumentParser,
             ]
         ),
+        tests("TelemetryTests", ["LinuxSystem", "Telemetry"]),
     ]
 )
