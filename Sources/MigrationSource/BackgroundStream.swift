@@ -51,7 +51,7 @@ private func stream(_ memory: OutgoingMemory, on lane: any Lane) throws(LaneErro
             unsafe batch.append(page, contents: contents)
         }
         memory.count(digest, firstTime: run.count, pages: run.count)
-        let byteCount = try batch.finish(
+        let byteCount = unsafe try batch.finish(
             sequence: sequence
         ) { header, payload throws(LaneError) in
             unsafe try lane.send(header, payload)

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import GuestMemory
-package import LinuxSystem
-package import MigrationWire
+internal import GuestMemory
+internal import LinuxSystem
+internal import MigrationWire
 private import Synchronization
-package import Transport
+internal import Transport
 
 /// Guest memory on its way out: what has been sent, and what all senders have to know.
 ///
 /// Shared by the urgent servers and the background stream. The guest is paused, so the bytes do
 /// not change.
-package final class OutgoingMemory: Sendable {
+final class OutgoingMemory: Sendable {
     /// The guest's memory.
     let ram: GuestRAM
     /// What went wrong first on any sending thread.
@@ -123,15 +123,15 @@ package final class OutgoingMemory: Sendable {
 }
 
 /// What a source has sent.
-package struct OutgoingTotals: Equatable, Sendable {
+struct OutgoingTotals: Equatable, Sendable {
     /// Pages sent at least once.
-    package let pagesCovered: Int
+    let pagesCovered: Int
     /// Digest of those pages.
-    package let digest: PageDigest
+    let digest: PageDigest
     /// Pages sent, repeated answers included.
-    package let pagesSent: Int
+    let pagesSent: Int
     /// Their bytes before compression.
-    package let bytesRaw: Int
+    let bytesRaw: Int
     /// Bytes sent on page lanes, headers included.
-    package let bytesWire: Int
+    let bytesWire: Int
 }

@@ -51,7 +51,7 @@ private func answerRequests(
             unsafe batch.append(request.page, contents: contents)
         }
         memory.count(digest, firstTime: firstTime, pages: header.entryCount)
-        let byteCount = try batch.finish(
+        let byteCount = unsafe try batch.finish(
             sequence: sequence,
             token: header.token,
             servedNanoseconds: MonotonicTime.now.nanoseconds

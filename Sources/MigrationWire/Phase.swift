@@ -37,3 +37,11 @@ package enum Phase: String, CaseIterable, Sendable, CustomStringConvertible {
         }
     }
 }
+
+extension Phase {
+    /// Goes on to another phase. The only way a phase changes.
+    package mutating func become(_ next: Phase) {
+        precondition(canBecome(next), "phase \(self) cannot become \(next)")
+        self = next
+    }
+}

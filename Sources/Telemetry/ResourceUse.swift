@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import LinuxSystem
+
 /// What the migration cost the process that reports.
 package struct ResourceUse: Codable, Equatable, Sendable {
     /// CPU time of all threads of the process, the guest's vCPUs included.
@@ -13,6 +15,19 @@ package struct ResourceUse: Codable, Equatable, Sendable {
 
     /// Nothing measured yet.
     package init() {}
+
+    /// What this process has used up to now.
+    ///
+    /// - Parameters:
+    ///   - guestBytes: Guest memory, all of which is taken to be resident.
+    ///   - metadataBytesPerPage: Bookkeeping per guest page.
+    package init(guestBytes: Int, metadataBytesPerPage: Double) {
+        let peak = Host.peakResidentBytes
+        processCPUMicroseconds = processCPUNanoseconds() / 1000
+        residentPeakBytes = UInt64(peak)
+        residentBeyondGuestBytes = UInt64(max(0, peak - guestBytes))
+        self.metadataBytesPerPage = metadataBytesPerPage
+    }
 
     private enum CodingKeys: String, CodingKey {
         case processCPUMicroseconds = "process_cpu_us"

@@ -1,0 +1,452 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import GuestMemory
+package import LinuxSystem
+package import Machine
+package import MigrationWire
+package import Telemetry
+package import Transport
+
+/// How taking a guest over ended.
+package enum DestinationEnd {
+    /// The guest runs here, and both sides agree on its memory.
+    case arrived(ArrivedGuest, MigrationReport)
+    /// The guest runs here with all its memory, but the source did not confirm the digest.
+    case unconfirmed(ArrivedGuest, MigrationError, MigrationReport)
+    /// Ended before the commit point: the guest goes on at the source.
+    case cancelled(MigrationError, MigrationReport?)
+    /// Ended after the commit point: the guest is lost. Its vCPUs no longer run.
+    case lost(MigrationError, MigrationReport)
+}
+
+/// A guest that has been taken over.
+package struct ArrivedGuest {
+    /// It runs.
+    package let machine: Machine
+    /// 16 bytes, the same through all migrations of the guest.
+    package let identity: [UInt8]
+}
+
+/// Takes a guest over from the source it connects to.
+///
+/// For one thread, which it occupies until the migration has ended either way.
+package final class Destination {
+    private let connector: any LaneConnector
+    private let stop: StopSignals?
+    private let observer: any MigrationObserver
+    private let options: DestinationOptions
+
+    private let latencies: [FaultLatencies]
+    private let faultSources = FaultSources()
+    private let threads = ThreadGroup()
+    private var lanes: [any Lane] = []
+    private var machine: Machine?
+    private var memory: IncomingMemory?
+    private var identity: [UInt8] = []
+    private var confirmation: WireDoneAck?
+    private var sourceHeartbeats: [Heartbeat] = []
+
+    private var phase = Phase.setup
+    private var timeline = Timeline()
+    private var clocks = ClockRelation.unrelated
+
+    /// - Parameters:
+    ///   - connector: Leads to the source.
+    ///   - stop: Signals that end it; nil where nobody sends them.
+    ///   - observer: Who is told how it goes.
+    ///   - options: How it takes over.
+    package init(
+        connector: any LaneConnector,
+        stop: StopSignals?,
+        observer: any MigrationObserver,
+        options: DestinationOptions
+    ) {
+        self.connector = connector
+        self.stop = stop
+        self.observer = observer
+        self.options = options
+        latencies = (0..<options.faultReaders).map { _ in FaultLatencies() }
+    }
+
+    /// Runs the migration to its end. To be called once.
+    package func takeOver() -> DestinationEnd {
+        var channel: ControlChannel?
+        do throws(MigrationError) {
+            let lane = try LaneOpening.open(.control, key: .none, through: connector)
+            let control = ControlChannel(over: lane)
+            channel = control
+            let machine = try prepare(over: control)
+            try switchOver(machine, over: control)
+            try followUp(machine, over: control)
+            endThreads(control)
+            become(.completed)
+            let report = report(machine, error: nil)
+            return .arrived(ArrivedGuest(machine: machine, identity: identity), report)
+        } catch {
+            return end(after: error, channel)
+        }
+    }
+
+    // MARK: Phases
+
+    /// Everything that can be made ready while the guest still runs at the source.
+    private func prepare(over control: ControlChannel) throws(MigrationError) -> Machine {
+        var hello = WireHello()
+        hello.pageByteCount = UInt32(GuestPage.byteCount)
+        hello.bootIdentity = Host.bootIdentity
+        try control.send(.hello(hello))
+        guard case .welcome(let welcome) = try control.receive(within: options.answerLimit)
+        else { throw control.violation(.unexpectedMessage("other", expected: "welcome")) }
+        let (key, layout) = try check(welcome, control)
+        clocks = welcome.bootIdentity == hello.bootIdentity ? .same : .unrelated
+        identity = welcome.identity
+
+        let ram = try reserve(layout)
+        let memory = try IncomingMemory(ram: ram, streams: options.streams)
+        self.memory = memory
+        let machine: Machine
+        do {
+            machine = try Machine(description: welcome.machine, memory: ram)
+            try machine.startThreads()
+        } catch {
+            throw .machine(error.description)
+        }
+        self.machine = machine
+        try openLanes(key, memory, machine)
+
+        var prepared = WirePrepared()
+        prepared.pageByteCount = UInt32(GuestPage.byteCount)
+        prepared.memory = layout.wire
+        prepared.vcpuCount = machine.description.vcpuCount
+        prepared.urgentLanes = UInt32(options.faultReaders)
+        prepared.bulkLanes = UInt32(options.streams)
+        become(.switchover)
+        try control.send(.prepared(prepared))
+        return machine
+    }
+
+    /// The guest stands still: its state comes, and it goes on here.
+    private func switchOver(
+        _ machine: Machine,
+        over control: ControlChannel
+    ) throws(MigrationError) {
+        try awaitMessage(control, within: options.stateLimit)
+        guard case .state(let state) = try control.receive(within: options.answerLimit) else {
+            throw control.violation(.unexpectedMessage("other", expected: "state"))
+        }
+        timeline.mark(\.stateReceived)
+        guard state.heartbeats.count == Int(machine.description.vcpuCount) else {
+            throw control.violation(.field("heartbeats"))
+        }
+        do {
+            try machine.loadState(state.machine)
+        } catch {
+            throw .machine(error.description)
+        }
+        sourceHeartbeats = state.heartbeats.map(Heartbeat.init)
+        if clocks == .same { machine.continueHeartbeats(from: sourceHeartbeats) }
+        timeline.mark(\.stateLoaded)
+        try control.send(.loaded(WireLoaded()))
+        guard case .run(let run) = try control.receive(within: options.answerLimit) else {
+            throw control.violation(.unexpectedMessage("other", expected: "run"))
+        }
+        // The commit point: from here on the guest is this side's.
+        machine.resume()
+        become(.postcopy)
+        timeline.take(state.times, stateSent: run.stateSentNs)
+        timeline.run = try firstRun(of: machine)
+        var running = WireRunning()
+        running.runNs = timeline.run?.nanoseconds ?? 0
+        try control.send(.running(running))
+    }
+
+    /// The guest runs; its memory follows. Ends when all of it is here and confirmed.
+    private func followUp(
+        _ machine: Machine,
+        over control: ControlChannel
+    ) throws(MigrationError) {
+        guard let memory else { preconditionFailure("postcopy without memory") }
+        try awaitPages(machine, memory, control)
+        timeline.firstFault = memory.totals.firstFault
+        timeline.lastPage = memory.totals.lastPage
+        // From here on lanes may end: nothing more is expected on them.
+        memory.failure.close()
+        let totals = memory.totals
+        var done = WireDone()
+        done.digest = WireDigest(totals.digest)
+        done.pagesRequested = UInt64(totals.requested)
+        done.pagesStreamed = UInt64(totals.streamed)
+        done.pagesZero = UInt64(totals.zero)
+        done.pagesDuplicate = UInt64(totals.duplicate)
+        try control.send(.done(done))
+        guard case .doneAck(let ack) = try control.receive(within: options.answerLimit) else {
+            throw control.violation(.unexpectedMessage("other", expected: "done_ack"))
+        }
+        confirmation = ack
+        timeline.mark(\.done)
+        let theirs = PageDigest(ack.digest)
+        guard theirs == totals.digest else {
+            throw .digest(source: theirs, destination: totals.digest)
+        }
+    }
+
+    private func awaitPages(
+        _ machine: Machine,
+        _ memory: IncomingMemory,
+        _ control: ControlChannel
+    ) throws(MigrationError) {
+        var meter = ProgressMeter(
+            pagesTotal: UInt64(memory.pages.pageCount),
+            pageBytes: GuestPage.byteCount
+        )
+        var watch = StallWatch(limit: options.stallLimit)
+        var isWarned = false
+        while true {
+            let ready = try poll(
+                [
+                    memory.complete.rawDescriptor, memory.failure.event.rawDescriptor,
+                    control.rawDescriptor, machine.ended.rawDescriptor,
+                    stop?.rawDescriptor ?? -1,
+                ],
+                .milliseconds(100)
+            )
+            if ready[0] { return }
+            if ready[1], let error = memory.failure.error { throw error }
+            if ready[2] {
+                let message = try control.receive(within: .seconds(5))
+                throw control.violation(.unexpectedMessage(message.name, expected: "nothing"))
+            }
+            if ready[3] {
+                throw .guestEnded(machine.ending?.description ?? "for an unknown reason")
+            }
+            if ready[4] { try handleStop(&isWarned) }
+            let totals = memory.totals
+            if memory.isStreamOver, watch.isStalled(at: totals.installed) {
+                throw control.violation(.missingPages(memory.pages.remainingCount))
+            }
+            observer.progressed(
+                meter.read(
+                    pagesDone: UInt64(totals.installed),
+                    requestsOutstanding: max(0, totals.requestsSent - totals.requestsAnswered)
+                )
+            )
+        }
+    }
+
+    // MARK: Preparing
+
+    private func check(
+        _ welcome: WireWelcome,
+        _ control: ControlChannel
+    ) throws(MigrationError) -> (SessionKey, GuestLayout) {
+        guard welcome.pageByteCount == UInt32(GuestPage.byteCount) else {
+            throw .refused(
+                .pageByteCount(
+                    source: Int(welcome.pageByteCount),
+                    destination: GuestPage.byteCount
+                )
+            )
+        }
+        guard let key = welcome.key else {
+            throw control.violation(.field("session_key"))
+        }
+        guard welcome.identity.count == 16 else {
+            throw control.violation(.field("guest_identity"))
+        }
+        do {
+            return (key, try GuestLayout(welcome.machine.memory))
+        } catch {
+            throw .refused(.machine("memory layout is impossible: \(error)"))
+        }
+    }
+
+    private func reserve(_ layout: GuestLayout) throws(MigrationError) -> GuestRAM {
+        let margin = 64 << 20
+        if let available = Host.availableMemoryBytes, available < layout.byteCount + margin {
+            throw .host(
+                "too little memory: the guest has \(layout.byteCount >> 20) MiB, and this host "
+                    + "\(available >> 20) MiB available: free memory or choose another host"
+            )
+        }
+        do {
+            return try GuestRAM(layout: layout, backing: options.backing)
+        } catch {
+            throw .system(error)
+        }
+    }
+
+    private func openLanes(
+        _ key: SessionKey,
+        _ memory: IncomingMemory,
+        _ machine: Machine
+    ) throws(MigrationError) {
+        let vCPUs = Set(machine.threadIDs)
+        let sources = faultSources
+        for index in 0..<UInt8(options.faultReaders) {
+            let lane = try open(.urgent(index), key)
+            let latencies = latencies[Int(index)]
+            try start("dst-fault-\(index)") {
+                readFaults(into: memory, requestingOn: lane, counts: sources) {
+                    vCPUs.contains($0)
+                }
+            }
+            try start("dst-answer-\(index)") {
+                receiveAnswers(on: lane, into: memory, latencies: latencies)
+            }
+        }
+        for index in 0..<UInt8(options.streams) {
+            let lane = try open(.bulk(index), key)
+            try start("dst-bulk-\(index)") { receiveStream(on: lane, into: memory) }
+        }
+    }
+
+    private func open(_ name: LaneName, _ key: SessionKey) throws(MigrationError) -> any Lane {
+        let lane = try LaneOpening.open(name, key: key, through: connector)
+        lanes.append(lane)
+        return lane
+    }
+
+    private func start(
+        _ name: String,
+        _ body: @escaping @Sendable () -> Void
+    ) throws(MigrationError) {
+        do {
+            try threads.start(name, body: body)
+        } catch {
+            throw .system(error)
+        }
+    }
+
+    // MARK: Waiting
+
+    private func poll(
+        _ descriptors: [CInt],
+        _ limit: Duration
+    ) throws(MigrationError) -> [Bool] {
+        do {
+            return try waitUntilReadable(descriptors, timeout: limit)
+        } catch {
+            throw .system(error)
+        }
+    }
+
+    /// Waits for the next message, a failure on another lane, or a signal.
+    private func awaitMessage(
+        _ control: ControlChannel,
+        within limit: Duration
+    ) throws(MigrationError) {
+        let failure = memory?.failure
+        let ready = try poll(
+            [
+                control.rawDescriptor, failure?.event.rawDescriptor ?? -1,
+                stop?.rawDescriptor ?? -1,
+            ],
+            limit
+        )
+        // The source's own reason is worth more than that it closed the other lanes.
+        if ready[0] { return }
+        if let error = failure?.error { throw error }
+        if ready[2], stop?.take() != nil { throw .stopped }
+        throw .lane(.timedOut(.control))
+    }
+
+    /// When the first vCPU entered KVM_RUN, a moment after the resume.
+    private func firstRun(of machine: Machine) throws(MigrationError) -> MonotonicTime {
+        let deadline = MonotonicTime.now.advanced(by: .seconds(5))
+        while MonotonicTime.now < deadline {
+            if let instant = machine.firstRun { return instant }
+            yieldProcessor()
+        }
+        throw .machine("no vCPU entered KVM_RUN within 5 s of the resume")
+    }
+
+    private func handleStop(_ isWarned: inout Bool) throws(MigrationError) {
+        guard stop?.take() != nil else { return }
+        guard !isWarned else { throw .stopped }
+        isWarned = true
+        observer.noted(
+            "the guest runs here and its memory is still on the way: going on; "
+                + "a second signal ends this process and loses the guest"
+        )
+    }
+
+    // MARK: Ending
+
+    private func end(after error: MigrationError, _ control: ControlChannel?) -> DestinationEnd {
+        guard phase.isCommitted, let machine else {
+            control?.abort(error)
+            endThreads(control)
+            machine?.stop()
+            become(.cancelled)
+            return .cancelled(error, self.machine.map { report($0, error: error) })
+        }
+        let isWhole = memory?.pages.remainingCount == 0
+        if case .digest = error {} else if isWhole, machine.ending == nil {
+            // Every page is here. The guest is not given up for a missing confirmation.
+            endThreads(control)
+            become(.completed)
+            let report = report(machine, error: error)
+            let guest = ArrivedGuest(machine: machine, identity: identity)
+            return .unconfirmed(guest, error, report)
+        }
+        machine.prepareToStop()
+        endThreads(control)
+        machine.stop()
+        become(.failed)
+        return .lost(error, report(machine, error: error))
+    }
+
+    /// Ends all threads of the migration. The vCPUs have been told to stop before, unless every
+    /// page is present: unregistering wakes whoever still waits for one.
+    private func endThreads(_ control: ControlChannel?) {
+        memory?.failure.close()
+        memory?.stopReaders.signal()
+        for lane in lanes { lane.shutdown() }
+        threads.joinAll()
+        try? memory?.unregister()
+        try? memory?.ram.releaseAlias()
+        control?.shutdown()
+    }
+
+    private func become(_ next: Phase) {
+        let old = phase
+        phase.become(next)
+        observer.phaseChanged(from: old.rawValue, to: next.rawValue)
+    }
+
+    private func report(_ machine: Machine, error: MigrationError?) -> MigrationReport {
+        var latency = LatencyHistogram()
+        for lane in latencies { latency.merge(lane.published) }
+        return MigrationReport(
+            machine: machine,
+            transport: connector.peer,
+            phase: phase,
+            error: error,
+            timeline: timeline,
+            clocks: clocks,
+            totals: memory?.totals,
+            confirmation: confirmation,
+            latency: latency,
+            faultSources: faultSources,
+            heartbeatsBefore: sourceHeartbeats
+        )
+    }
+}
+
+/// Notices when nothing arrives any more.
+private struct StallWatch {
+    let limit: Duration
+    private var count = -1
+    private var since = MonotonicTime.now
+
+    init(limit: Duration) { self.limit = limit }
+
+    mutating func isStalled(at count: Int) -> Bool {
+        let now = MonotonicTime.now
+        if count != self.count {
+            self.count = count
+            since = now
+        }
+        return now.nanoseconds(since: since) > limit.wholeNanoseconds
+    }
+}

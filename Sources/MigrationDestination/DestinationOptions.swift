@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import GuestMemory
+
+/// How a destination takes a guest over.
+package struct DestinationOptions: Sendable {
+    /// What guest memory is made of here; the source may differ.
+    package var backing = Backing.anonymous
+    /// Bulk lanes for the background stream, 1 to 64.
+    package var streams = 1
+    /// Fault readers, each with an urgent lane of its own, 1 to 64.
+    package var faultReaders = 1
+    /// The longest wait for the source to pause its guest and send the state.
+    package var stateLimit = Duration.seconds(60)
+    /// The longest wait for any other answer of the source.
+    package var answerLimit = Duration.seconds(15)
+    /// How long pages may stay missing after the stream has ended.
+    package var stallLimit = Duration.seconds(10)
+
+    /// The defaults.
+    package init() {}
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import GuestMemory
+internal import LinuxSystem
+internal import MigrationWire
+private import Synchronization
+internal import Transport
+internal import Userfault
+
+/// Guest memory on its way in: what is present, and what all receivers have to know.
+///
+/// Shared by fault readers, answer receivers and bulk receivers; safe from all of them.
+final class IncomingMemory: Sendable {
+    let ram: GuestRAM
+    let pages: PageMap
+    let userfault: Userfaultfd
+    /// What went wrong first on any receiving thread.
+    let failure: FirstFailure
+    /// Readable once every page is installed.
+    let complete: EventFD
+    /// Readable once the fault readers are to end.
+    let stopReaders: EventFD
+
+    private let digestLow = Atomic<UInt64>(0)
+    private let digestHigh = Atomic<UInt64>(0)
+    private let requested = Atomic<Int>(0)
+    private let streamed = Atomic<Int>(0)
+    private let zero = Atomic<Int>(0)
+    private let duplicate = Atomic<Int>(0)
+    private let aliasPages = Atomic<Int>(0)
+
+    private let firstFault = Atomic<UInt64>(0)
+    private let lastPage = Atomic<UInt64>(0)
+    private let requestsSent = Atomic<Int>(0)
+    private let requestsAnswered = Atomic<Int>(0)
+    private let streamsOpen: Atomic<Int>
+
+    /// Pages written through the alias mapping before its page table entries are dropped, so
+    /// that they do not count twice as resident: 16 MiB.
+    private static let mostAliasPages = 4096
+
+    /// All pages absent, and touches of them reported from now on.
+    init(ram: GuestRAM, streams: Int) throws(MigrationError) {
+        self.ram = ram
+        streamsOpen = Atomic(streams)
+        let mode: Userfaultfd.Mode =
+            switch ram.backing {
+            case .anonymous: .missing
+            case .memfd: .missingAndMinor
+            }
+        do {
+            userfault = try Userfaultfd(for: mode)
+        } catch {
+            throw .host(error.description)
+        }
+        do {
+            pages = try PageMap(pageCount: ram.layout.pageCount)
+            failure = try FirstFailure()
+            complete = try EventFD()
+            stopReaders = try EventFD()
+            try userfault.register(
+                address: ram.mapping.address,
+                byteCount: ram.mapping.byteCount,
+                mode: mode
+            )
+        } catch {
+            throw .system(error)
+        }
+    }
+
+    /// Ends the reports of touches; whoever still sleeps in one is woken.
+    func unregister() throws(SystemError) {
+        try userfault.unregister(
+            address: ram.mapping.address,
+            byteCount: ram.mapping.byteCount
+        )
+    }
+
+    /// Host virtual address of a page.
+    func address(of range: PageRange) -> UInt {
+        ram.mapping.address + UInt(range.byteOffset)
+    }
+
+    // MARK: Counting
+
+    /// How a page came.
+    enum Arrival { case answer, stream }
+
+    /// Adds installed pages to the totals and publishes them; call once they are present.
+    ///
+    /// The totals come first, so that whoever sees that no page is missing finds all counted.
+    func finish(_ run: PageRange, zeroCount: Int, digest: PageDigest, arrival: Arrival) {
+        digestLow.wrappingAdd(digest.low, ordering: .relaxed)
+        digestHigh.wrappingAdd(digest.high, ordering: .relaxed)
+        switch arrival {
+        case .answer: requested.wrappingAdd(run.count, ordering: .relaxed)
+        case .stream: streamed.wrappingAdd(run.count, ordering: .relaxed)
+        }
+        if zeroCount > 0 { zero.wrappingAdd(zeroCount, ordering: .relaxed) }
+        if pages.markInstalled(run) == 0 {
+            lastPage.store(MonotonicTime.now.nanoseconds, ordering: .releasing)
+            complete.signal()
+        }
+    }
+
+    /// A page came that another thread installs or has installed.
+    func countDuplicate() {
+        duplicate.wrappingAdd(1, ordering: .relaxed)
+    }
+
+    /// Pages were written through the alias mapping.
+    func countAlias(pages count: Int) throws(SystemError) {
+        let total = aliasPages.wrappingAdd(count, ordering: .relaxed).newValue
+        // One thread crosses each multiple of the limit.
+        if total / Self.mostAliasPages != (total - count) / Self.mostAliasPages {
+            try ram.releaseAlias()
+        }
+    }
+
+    /// Requests went out; `instant` is when their faults were seen.
+    func countRequests(_ count: Int, at instant: MonotonicTime) {
+        requestsSent.wrappingAdd(count, ordering: .relaxed)
+        _ = firstFault.compareExchange(
+            expected: 0,
+            desired: instant.nanoseconds,
+            ordering: .relaxed
+        )
+    }
+
+    /// Requests were answered.
+    func countAnswers(_ count: Int) {
+        requestsAnswered.wrappingAdd(count, ordering: .relaxed)
+    }
+
+    /// One bulk lane has come to its end.
+    func countStreamEnd() {
+        streamsOpen.wrappingSubtract(1, ordering: .releasing)
+    }
+
+    /// Whether the source has sent every page once.
+    var isStreamOver: Bool { streamsOpen.load(ordering: .acquiring) <= 0 }
+
+    /// The totals so far.
+    var totals: IncomingTotals {
+        IncomingTotals(
+            digest: PageDigest(
+                low: digestLow.load(ordering: .relaxed),
+                high: digestHigh.load(ordering: .relaxed)
+            ),
+            installed: pages.pageCount - pages.remainingCount,
+            requested: requested.load(ordering: .relaxed),
+            streamed: streamed.load(ordering: .relaxed),
+            zero: zero.load(ordering: .relaxed),
+            duplicate: duplicate.load(ordering: .relaxed),
+            requestsSent: requestsSent.load(ordering: .relaxed),
+            requestsAnswered: requestsAnswered.load(ordering: .relaxed),
+            firstFault: Self.instant(firstFault.load(ordering: .relaxed)),
+            lastPage: Self.instant(lastPage.load(ordering: .acquiring))
+        )
+    }
+
+    private static func instant(_ nanoseconds: UInt64) -> MonotonicTime? {
+        nanoseconds == 0 ? nil : MonotonicTime(nanoseconds: nanoseconds)
+    }
+}
+
+/// What a destination has received.
+struct IncomingTotals {
+    /// Digest of the installed pages, as they arrived.
+    let digest: PageDigest
+    /// Pages that are present.
+    let installed: Int
+    /// Of these, from an answer to a request.
+    let requested: Int
+    /// Of these, from the background stream.
+    let streamed: Int
+    /// Of these, zero pages.
+    let zero: Int
+    /// Pages that came once more, and were dropped.
+    let duplicate: Int
+    /// Pages requested.
+    let requestsSent: Int
+    /// Pages that came on urgent lanes.
+    let requestsAnswered: Int
+    /// When the first touch of an absent page was seen.
+    let firstFault: MonotonicTime?
+    /// When the last page was installed.
+    let lastPage: MonotonicTime?
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import GuestMemory
+internal import LinuxSystem
+internal import MigrationWire
+internal import Userfault
+
+/// Why a frame could not be installed.
+enum InstallFailure: Error {
+    /// The peer's fault.
+    case defect(FrameDefect)
+    /// The kernel's answer.
+    case system(SystemError)
+}
+
+/// Makes the pages of received frames present: each once, whole, contiguous ones together.
+///
+/// Owned by one receiving thread; allocates its staging buffer once.
+@safe struct Installer: ~Copyable {
+    private let memory: IncomingMemory
+    private let staging: UnsafeMutableRawBufferPointer
+    private let zeroPage: UnsafeMutableRawBufferPointer
+
+    /// How often an install is tried while the mapping is changing under it.
+    private static let mostRetries = 10_000
+
+    init(_ memory: IncomingMemory) {
+        self.memory = memory
+        let page = GuestPage.byteCount
+        unsafe staging = .allocate(byteCount: WireLimits.payloadByteCount, alignment: page)
+        unsafe zeroPage = .allocate(byteCount: page, alignment: page)
+        unsafe zeroPage.initializeMemory(as: UInt8.self, repeating: 0)
+    }
+
+    deinit {
+        unsafe staging.deallocate()
+        unsafe zeroPage.deallocate()
+    }
+
+    /// Pages this thread has claimed, decoded, and not yet installed.
+    private struct Run {
+        let first: PageIndex
+        let contents: Contents
+        var count = 0
+        var zeroCount = 0
+        var digest = PageDigest()
+
+        enum Contents { case staged, alias, zero }
+
+        var range: PageRange { PageRange(first: first, count: count) }
+
+        func continues(with page: PageIndex, _ contents: Contents) -> Bool {
+            contents == self.contents && page.rawValue == first.rawValue + count
+        }
+    }
+
+    /// Installs what is still missing of a frame's pages, and wakes whoever waits for them.
+    mutating func install(
+        _ frame: borrowing PageFrame,
+        arrival: IncomingMemory.Arrival
+    ) throws(InstallFailure) {
+        var run: Run?
+        var offset = 0
+        for index in 0..<(unsafe frame.header.entryCount) {
+            let entry = unsafe try entry(index, of: frame)
+            let bytes = unsafe frame.contents(of: entry, at: offset)
+            offset += entry.payloadByteCount
+            guard memory.pages.claim(entry.page).isClaimable else {
+                memory.countDuplicate()
+                continue
+            }
+            let contents = contents(for: entry)
+            if let open = run, !open.continues(with: entry.page, contents) {
+                try finish(open, arrival)
+                run = nil
+            }
+            var current = run ?? Run(first: entry.page, contents: contents)
+            try unsafe take(entry, bytes, into: &current)
+            run = current
+        }
+        if let run { try finish(run, arrival) }
+    }
+
+    private func entry(
+        _ index: Int,
+        of frame: borrowing PageFrame
+    ) throws(InstallFailure) -> PageEntry {
+        do {
+            return unsafe try frame.entry(index)
+        } catch {
+            throw .defect(error)
+        }
+    }
+
+    private func contents(for entry: PageEntry) -> Run.Contents {
+        switch (memory.ram.backing, entry.encoding) {
+        case (.memfd, _): .alias
+        case (.anonymous, .zero): .zero
+        case (.anonymous, .raw), (.anonymous, .lz4): .staged
+        }
+    }
+
+    /// Decodes a claimed page to where it can be installed from.
+    private func take(
+        _ entry: PageEntry,
+        _ bytes: UnsafeRawBufferPointer,
+        into run: inout Run
+    ) throws(InstallFailure) {
+        let page = PageRange(first: entry.page, count: 1)
+        let start = run.count * GuestPage.byteCount
+        let place: UnsafeMutableRawBufferPointer
+        switch run.contents {
+        case .zero: unsafe place = zeroPage
+        case .staged:
+            unsafe place = .init(rebasing: staging[start..<start + GuestPage.byteCount])
+        case .alias:
+            guard let alias = unsafe memory.ram.aliasBytes(of: page) else {
+                preconditionFailure("memfd without an alias mapping")
+            }
+            unsafe place = alias
+        }
+        if run.contents != .zero {
+            do {
+                unsafe try entry.decode(bytes, into: place)
+            } catch {
+                throw .defect(error)
+            }
+        }
+        unsafe run.digest.add(entry.page, contents: UnsafeRawBufferPointer(place))
+        if entry.encoding == .zero { run.zeroCount += 1 }
+        run.count += 1
+    }
+
+    /// Makes a run present, then publishes it.
+    private func finish(
+        _ run: Run,
+        _ arrival: IncomingMemory.Arrival
+    ) throws(InstallFailure) {
+        do {
+            try makePresent(run)
+            if run.contents == .alias { try memory.countAlias(pages: run.count) }
+        } catch {
+            throw .system(error)
+        }
+        memory.finish(run.range, zeroCount: run.zeroCount, digest: run.digest, arrival: arrival)
+    }
+
+    private func makePresent(_ run: Run) throws(SystemError) {
+        let address = memory.address(of: run.range)
+        let byteCount = run.range.byteCount
+        var done = 0
+        var retries = 0
+        while done < byteCount {
+            switch try attempt(run.contents, address: address, from: done, to: byteCount) {
+            case .installed:
+                done = byteCount
+            case .partly(let more):
+                done += more
+            case .alreadyPresent:
+                // Nobody else installs a claimed page, but whoever waits must not be forgotten.
+                try memory.userfault.wake(
+                    address: address + UInt(done),
+                    byteCount: GuestPage.byteCount
+                )
+                done += GuestPage.byteCount
+            case .retry:
+                retries += 1
+                guard retries < Self.mostRetries else {
+                    throw SystemError(code: 11, operation: "installing pages, again and again")
+                }
+                yieldProcessor()
+            }
+        }
+    }
+
+    private func attempt(
+        _ contents: Run.Contents,
+        address: UInt,
+        from start: Int,
+        to end: Int
+    ) throws(SystemError) -> InstallOutcome {
+        let target = address + UInt(start)
+        switch contents {
+        case .staged:
+            let bytes = unsafe UnsafeRawBufferPointer(rebasing: staging[start..<end])
+            return unsafe try memory.userfault.copy(bytes, to: target)
+        case .zero:
+            return try memory.userfault.zero(address: target, byteCount: end - start)
+        case .alias:
+            return try memory.userfault.continue(address: target, byteCount: end - start)
+        }
+    }
+}
+
+extension PageState {
+    /// Whether a claim that found this state has won.
+    fileprivate var isClaimable: Bool {
+        switch self {
+        case .absent, .requested: true
+        case .arriving, .installed: false
+        }
+    }
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import LinuxSystem
+package import Machine
+package import MigrationWire
+package import Telemetry
+package import Transport
+
+/// How serving a guest ended.
+package enum SourceEnd {
+    /// The guest runs at a destination now, and both sides agree on its memory.
+    case migrated(MigrationReport)
+    /// The guest belongs to a destination, and did not get there whole.
+    case lost(MigrationError, MigrationReport)
+    /// A signal came; the guest was here.
+    case stopped
+    /// The guest ended by itself.
+    case guestEnded
+    /// Listening failed.
+    case failed(MigrationError)
+}
+
+/// Serves a running guest to the destinations that connect, until one has taken it.
+///
+/// For one thread, which it occupies.
+package final class Source {
+    private let machine: Machine
+    private let guestIdentity: [UInt8]
+    private let acceptor: any LaneAcceptor
+    private let stop: StopSignals?
+    private let observer: any MigrationObserver
+    private let options: SourceOptions
+
+    /// - Parameters:
+    ///   - machine: Its vCPU threads run.
+    ///   - guestIdentity: 16 bytes, the same through all migrations of the guest.
+    ///   - acceptor: Where destinations connect.
+    ///   - stop: Signals that end it; nil where nobody sends them.
+    ///   - observer: Who is told how it goes.
+    ///   - options: How it serves.
+    package init(
+        machine: Machine,
+        guestIdentity: [UInt8],
+        acceptor: any LaneAcceptor,
+        stop: StopSignals?,
+        observer: any MigrationObserver,
+        options: SourceOptions = SourceOptions()
+    ) {
+        self.machine = machine
+        self.guestIdentity = guestIdentity
+        self.acceptor = acceptor
+        self.stop = stop
+        self.observer = observer
+        self.options = options
+    }
+
+    /// Serves until the guest has gone, ended, or a signal came.
+    ///
+    /// A migration that ends before its commit point is noted, and the next destination may try.
+    package func serve() -> SourceEnd {
+        while true {
+            do throws(MigrationError) {
+                let waiting = [machine.ended.rawDescriptor, stop?.rawDescriptor ?? -1]
+                let ready = try poll(waiting + acceptor.rawDescriptors)
+                if ready[0] { return .guestEnded }
+                if ready[1], stop?.take() != nil { return .stopped }
+                guard ready[2...].contains(true), let socket = try acceptor.accept() else {
+                    continue
+                }
+                if let end = try greet(socket) { return end }
+            } catch {
+                return .failed(error)
+            }
+        }
+    }
+
+    private func poll(_ descriptors: [CInt]) throws(MigrationError) -> [Bool] {
+        do {
+            return try waitUntilReadable(descriptors, timeout: nil)
+        } catch {
+            throw .system(error)
+        }
+    }
+
+    /// Looks who connected; nil when the guest is still here afterwards.
+    private func greet(_ socket: consuming Socket) throws(MigrationError) -> SourceEnd? {
+        let arrival = LaneOpening.receive(from: socket)
+        switch consume arrival {
+        case .preamble(let preamble, let socket):
+            guard preamble.lane == .control else {
+                LaneOpening.answer(LaneAnswer(verdict: .refused), on: socket)
+                observer.noted("a connection was refused: no migration is under way")
+                return nil
+            }
+            LaneOpening.answer(LaneAnswer(verdict: .accepted), on: socket)
+            return try migrate(over: acceptor.lane(.control, over: socket))
+        case .refused(let reason):
+            observer.noted("a connection was refused: \(reason)")
+        case .silent:
+            observer.noted("a connection was dropped: it said nothing")
+        }
+        return nil
+    }
+
+    private func migrate(over control: any Lane) throws(MigrationError) -> SourceEnd? {
+        let session: SourceSession
+        do {
+            session = try SourceSession(
+                machine: machine,
+                guestIdentity: guestIdentity,
+                control: control,
+                acceptor: acceptor,
+                stop: stop,
+                observer: observer,
+                options: options
+            )
+        } catch {
+            throw .system(error)
+        }
+        let error = session.run()
+        let report = MigrationReport(of: session, machine: machine, error: error)
+        guard let error else { return .migrated(report) }
+        if session.phase == .failed { return .lost(error, report) }
+        if case .stopped = error { return .stopped }
+        observer.noted("\(error); the guest goes on here")
+        return nil
+    }
+}

@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import GuestMemory
+internal import LinuxSystem
+internal import Machine
+internal import MigrationWire
+internal import Telemetry
+internal import Transport
+
+/// One migration to one destination, from its first message to the end.
+///
+/// For one thread, which it occupies until the migration has ended either way.
+final class SourceSession {
+    private let machine: Machine
+    private let acceptor: any LaneAcceptor
+    private let control: ControlChannel
+    private let stop: StopSignals?
+    private let observer: any MigrationObserver
+    private let options: SourceOptions
+
+    private let key = SessionKey.random()
+    private let guestIdentity: [UInt8]
+    private let memory: OutgoingMemory
+    private let threads = ThreadGroup()
+    private var lanes: [LaneName: any Lane] = [:]
+    private var isPaused = false
+
+    /// Where the migration stands.
+    private(set) var phase = Phase.setup
+    private(set) var timeline = Timeline()
+    /// Digest and counts that the destination reported.
+    private(set) var done: WireDone?
+    /// Whether both sides read the same clocks.
+    private(set) var clocks = ClockRelation.unrelated
+
+    init(
+        machine: Machine,
+        guestIdentity: [UInt8],
+        control: any Lane,
+        acceptor: any LaneAcceptor,
+        stop: StopSignals?,
+        observer: any MigrationObserver,
+        options: SourceOptions
+    ) throws(SystemError) {
+        self.machine = machine
+        self.guestIdentity = guestIdentity
+        self.control = ControlChannel(over: control)
+        self.acceptor = acceptor
+        self.stop = stop
+        self.observer = observer
+        self.options = options
+        memory = try OutgoingMemory(ram: machine.memory)
+    }
+
+    /// What has been sent so far.
+    var totals: OutgoingTotals { memory.totals }
+
+    /// Runs the migration to its end.
+    ///
+    /// - Returns: Nil after success (`phase` is `completed`), otherwise why it ended. Then
+    ///   `phase` says what that means: `cancelled`, the guest goes on here; `failed`, it is lost.
+    func run() -> MigrationError? {
+        var failure: MigrationError?
+        do throws(MigrationError) {
+            try prepare()
+            try switchOver()
+            try followUp()
+            become(.completed)
+        } catch {
+            failure = error
+            if !phase.isCommitted { control.abort(error) }
+        }
+        endThreads()
+        if failure != nil {
+            // Only now, when no thread reads guest memory any more, may the guest change it.
+            if isPaused && !phase.isCommitted { machine.resume() }
+            become(phase.isCommitted ? .failed : .cancelled)
+        }
+        return failure
+    }
+
+    // MARK: Phases
+
+    /// Handshake and lanes; the guest runs.
+    private func prepare() throws(MigrationError) {
+        guard case .hello(let hello) = try control.receive(within: LaneOpening.limit) else {
+            throw control.violation(.unexpectedMessage("other", expected: "hello"))
+        }
+        guard hello.pageByteCount == UInt32(GuestPage.byteCount) else {
+            throw .refused(
+                .pageByteCount(
+                    source: GuestPage.byteCount,
+                    destination: Int(hello.pageByteCount)
+                )
+            )
+        }
+        clocks = hello.bootIdentity == Host.bootIdentity ? .same : .unrelated
+        var welcome = WireWelcome()
+        welcome.pageByteCount = UInt32(GuestPage.byteCount)
+        welcome.bootIdentity = Host.bootIdentity
+        welcome.key = key
+        welcome.identity = guestIdentity
+        welcome.machine = machine.description
+        try control.send(.welcome(welcome))
+
+        let prepared = try awaitPrepared()
+        try check(prepared)
+        for (name, lane) in lanes {
+            try startThread(for: name, lane)
+        }
+    }
+
+    /// Pause, state, commit point; the guest stands still.
+    private func switchOver() throws(MigrationError) {
+        become(.switchover)
+        timeline.mark(\.pauseRequested)
+        isPaused = true
+        var state = WireState()
+        do {
+            timeline.pause = try machine.pause(within: options.pauseLimit)
+            state.machine = try machine.saveState()
+        } catch {
+            throw .machine(error.description)
+        }
+        timeline.mark(\.stateSaved)
+        state.heartbeats = machine.heartbeats.map(WireHeartbeats.init)
+        state.times = WireSourceTimes(timeline)
+        try control.send(.state(state))
+        timeline.mark(\.stateSent)
+
+        guard case .loaded = try control.receive(within: options.loadLimit) else {
+            throw control.violation(.unexpectedMessage("other", expected: "loaded"))
+        }
+        var run = WireRun()
+        run.stateSentNs = timeline.stateSent?.nanoseconds ?? 0
+        // The commit point. A send that fails has handed nothing to the kernel: the message is
+        // far smaller than any socket buffer. So the guest is still ours then, and only then.
+        try control.send(.run(run))
+        become(.postcopy)
+    }
+
+    /// The guest runs at the destination; its memory follows.
+    private func followUp() throws(MigrationError) {
+        memory.openStream()
+        var meter = ProgressMeter(
+            pagesTotal: UInt64(memory.ram.layout.pageCount),
+            pageBytes: GuestPage.byteCount
+        )
+        var isWarned = false
+        while true {
+            let ready = try awaitEvent(within: .milliseconds(100))
+            if ready.failure, let error = memory.failure.error { throw error }
+            if ready.stop { try handleStop(&isWarned) }
+            if ready.connection { refuseConnection(.busy) }
+            if ready.control, try handleMessage() { return }
+            observer.progressed(
+                meter.read(
+                    pagesDone: UInt64(memory.totals.pagesCovered),
+                    requestsOutstanding: memory.requestsOutstanding
+                )
+            )
+        }
+    }
+
+    /// Takes one message of the postcopy phase; true when it was the last one.
+    private func handleMessage() throws(MigrationError) -> Bool {
+        switch try control.receive(within: .seconds(5)) {
+        case .running(let running):
+            timeline.run = MonotonicTime(nanoseconds: running.runNs)
+            return false
+        case .done(let done):
+            timeline.mark(\.lastPage)
+            self.done = done
+            let ours = memory.totals
+            var ack = WireDoneAck()
+            ack.digest = WireDigest(ours.digest)
+            ack.bytesRaw = UInt64(ours.bytesRaw)
+            ack.bytesWire = UInt64(ours.bytesWire)
+            ack.pagesSent = UInt64(ours.pagesSent)
+            memory.failure.close()
+            try control.send(.doneAck(ack))
+            timeline.mark(\.done)
+            let theirs = PageDigest(done.digest)
+            guard theirs == ours.digest else {
+                throw .digest(source: ours.digest, destination: theirs)
+            }
+            // The destination closes first, when it has read the acknowledgement.
+            _ = try? control.receive(within: .seconds(2))
+            return true
+        case let other:
+            throw control.violation(
+                .unexpectedMessage(other.name, expected: "running or done")
+            )
+        }
+    }
+
+    // MARK: Lanes
+
+    private func awaitPrepared() throws(MigrationError) -> WirePrepared {
+        let deadline = MonotonicTime.now.advanced(by: options.setupLimit)
+        while MonotonicTime.now < deadline {
+            let ready = try awaitEvent(within: .milliseconds(500))
+            if ready.stop, stop?.take() != nil { throw .stopped }
+            if ready.ended { throw .guestEnded("before the pause") }
+            if ready.connection { try acceptLane() }
+            if ready.control {
+                switch try control.receive(within: LaneOpening.limit) {
+                case .prepared(let prepared): return prepared
+                case let other:
+                    throw control.violation(
+                        .unexpectedMessage(other.name, expected: "prepared")
+                    )
+                }
+            }
+        }
+        throw .lane(.timedOut(.control))
+    }
+
+    private func acceptLane() throws(MigrationError) {
+        guard let socket = try acceptor.accept() else { return }
+        let arrival = LaneOpening.receive(from: socket)
+        switch consume arrival {
+        case .preamble(let preamble, let socket):
+            guard preamble.lane != .control else {
+                LaneOpening.answer(LaneAnswer(verdict: .busy), on: socket)
+                return
+            }
+            guard preamble.key == key, lanes[preamble.lane] == nil else {
+                observer.noted("a connection was refused: \(RefusalReason.sessionKey)")
+                LaneOpening.answer(LaneAnswer(verdict: .refused), on: socket)
+                return
+            }
+            LaneOpening.answer(LaneAnswer(verdict: .accepted), on: socket)
+            let lane = acceptor.lane(preamble.lane, over: socket)
+            do {
+                try lane.limitBlocking(to: nil)
+            } catch {
+                throw .lane(error)
+            }
+            lanes[preamble.lane] = lane
+        case .refused(let reason):
+            observer.noted("a connection was refused: \(reason)")
+        case .silent:
+            observer.noted("a connection was dropped: it said nothing")
+        }
+    }
+
+    private func refuseConnection(_ reason: RefusalReason) {
+        guard let socket = try? acceptor.accept() else { return }
+        LaneOpening.answer(LaneAnswer(refusing: reason), on: socket)
+    }
+
+    private func check(_ prepared: WirePrepared) throws(MigrationError) {
+        let layout = machine.memory.layout
+        guard prepared.pageByteCount == UInt32(GuestPage.byteCount) else {
+            throw .refused(
+                .pageByteCount(
+                    source: GuestPage.byteCount,
+                    destination: Int(prepared.pageByteCount)
+                )
+            )
+        }
+        let theirs = try? GuestLayout(prepared.memory)
+        guard theirs == layout else {
+            throw .refused(
+                .memoryLayout(
+                    source: layout.description,
+                    destination: theirs?.description ?? "impossible"
+                )
+            )
+        }
+        guard prepared.vcpuCount == machine.description.vcpuCount else {
+            throw .refused(
+                .vCPUCount(
+                    source: Int(machine.description.vcpuCount),
+                    destination: Int(prepared.vcpuCount)
+                )
+            )
+        }
+        let urgent = (0..<prepared.urgentLanes).filter { number in
+            UInt8(exactly: number).map { lanes[.urgent($0)] != nil } ?? false
+        }
+        let bulk = (0..<prepared.bulkLanes).filter { number in
+            UInt8(exactly: number).map { lanes[.bulk($0)] != nil } ?? false
+        }
+        guard !urgent.isEmpty, !bulk.isEmpty, urgent.count + bulk.count == lanes.count,
+            urgent.count == Int(prepared.urgentLanes), bulk.count == Int(prepared.bulkLanes)
+        else { throw control.violation(.field("lanes")) }
+    }
+
+    private func startThread(
+        for name: LaneName,
+        _ lane: any Lane
+    ) throws(MigrationError) {
+        let memory = memory
+        do {
+            switch name {
+            case .control: return
+            case .urgent(let index):
+                try threads.start("src-urgent-\(index)") { serveUrgentLane(lane, of: memory) }
+            case .bulk(let index):
+                try threads.start("src-stream-\(index)") { streamMemory(memory, on: lane) }
+            }
+        } catch {
+            throw .system(error)
+        }
+    }
+
+    private func endThreads() {
+        memory.failure.close()
+        memory.stopStream()
+        for lane in lanes.values { lane.shutdown() }
+        threads.joinAll()
+        control.shutdown()
+    }
+
+    // MARK: Waiting
+
+    private struct Ready {
+        var control: Bool
+        var failure: Bool
+        var ended: Bool
+        var stop: Bool
+        var connection: Bool
+    }
+
+    private func awaitEvent(within limit: Duration) throws(MigrationError) -> Ready {
+        let fixed = [
+            control.rawDescriptor, memory.failure.event.rawDescriptor,
+            machine.ended.rawDescriptor, stop?.rawDescriptor ?? -1,
+        ]
+        do {
+            let ready = try waitUntilReadable(fixed + acceptor.rawDescriptors, timeout: limit)
+            return Ready(
+                control: ready[0],
+                failure: ready[1],
+                ended: ready[2],
+                stop: ready[3],
+                connection: ready[4...].contains(true)
+            )
+        } catch {
+            throw .system(error)
+        }
+    }
+
+    private func handleStop(_ isWarned: inout Bool) throws(MigrationError) {
+        guard stop?.take() != nil else { return }
+        guard !isWarned else { throw .stopped }
+        isWarned = true
+        observer.noted(
+            "the guest runs at the destination and needs its memory from here: "
+                + "going on; a second signal ends this process and loses the guest"
+        )
+    }
+
+    private func become(_ next: Phase) {
+        let old = phase
+        phase.become(next)
+        observer.phaseChanged(from: old.rawValue, to: next.rawValue)
+    }
+}
