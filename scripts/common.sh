@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# Sourced by the scripts beside it, which run with `set -euo pipefail`. No script of its own.
+
+# Every script works from the top of the checkout, wherever it was called from.
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
+
+# What is being done, on standard error: standard output is for results.
+say() { echo "== $*" >&2; }
+
+# die MESSAGE [EXIT-CODE]
+die() {
+    echo "$(basename "$0"): $1" >&2
+    exit "${2:-1}"
+}
+
+# The comment at the top of the calling script is its help.
+show_help() { sed -n '3,/^$/s/^# \{0,1\}//p' "$0"; }
+
+# Takes an option's value or says that it is missing: value=$(value_of "$@")
+value_of() {
+    [ $# -ge 2 ] || die "$1 needs a value (see --help)" 64
+    echo "$2"
+}
+
+# Sanitized builds have folders of their own, so that the main build stays as it is.
+# run_sanitized thread|address TARGET...
+run_sanitized() {
+    local sanitizer=$1 targets
+    shift
+    targets=$(IFS='|' && echo "$*")
+    say "tests of $* under the $sanitizer sanitizer"
+    timeout 1800 swift test --disable-xctest --sanitize="$sanitizer" \
+        --scratch-path ".build-$sanitizer" --filter "^($targets)\\."
+}
