@@ -84,15 +84,25 @@ let package = Package(
                 "Telemetry",
             ]
         ),
+        library(
+            "Console",
+            [
+                "LinuxSystem", "GuestMemory", "Transport", "Machine", "Telemetry",
+                "MigrationSource", argumentParser,
+            ]
+        ),
         executable(
             "apus-source",
-            ["LinuxSystem", "Machine", "MigrationSource", "Telemetry", "Transport", argumentParser]
+            [
+                "LinuxSystem", "GuestMemory", "Transport", "Machine", "Telemetry", "Console",
+                argumentParser,
+            ]
         ),
         executable(
             "apus-destination",
             [
-                "LinuxSystem", "Machine", "MigrationSource", "MigrationDestination", "Telemetry",
-                "Transport", argumentParser,
+                "LinuxSystem", "GuestMemory", "MigrationWire", "Transport", "Telemetry",
+                "MigrationDestination", "Console", argumentParser,
             ]
         ),
         tests("TelemetryTests", ["LinuxSystem", "Telemetry"]),

@@ -42,6 +42,16 @@ package enum Backing: String, CaseIterable, Sendable {
         try alias?.disableHugePages()
     }
 
+    /// Why this host has too little memory for a layout, with the remedy; nil when it has enough.
+    package static func shortage(of layout: GuestLayout) -> String? {
+        let margin = 64 << 20
+        guard let available = Host.availableMemoryBytes, available < layout.byteCount + margin
+        else { return nil }
+        return "too little memory: the guest has \(layout.byteCount >> 20) MiB, and this host "
+            + "\(available >> 20) MiB available: free some, or choose a smaller guest or "
+            + "another host"
+    }
+
     /// The bytes of some pages, as the guest sees them.
     ///
     /// - Parameter range: Pages of this memory; anything else traps.

@@ -261,13 +261,7 @@ package final class Destination {
     }
 
     private func reserve(_ layout: GuestLayout) throws(MigrationError) -> GuestRAM {
-        let margin = 64 << 20
-        if let available = Host.availableMemoryBytes, available < layout.byteCount + margin {
-            throw .host(
-                "too little memory: the guest has \(layout.byteCount >> 20) MiB, and this host "
-                    + "\(available >> 20) MiB available: free memory or choose another host"
-            )
-        }
+        if let shortage = GuestRAM.shortage(of: layout) { throw .host(shortage) }
         do {
             return try GuestRAM(layout: layout, backing: options.backing)
         } catch {

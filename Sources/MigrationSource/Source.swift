@@ -14,6 +14,8 @@ package enum SourceEnd {
     case lost(MigrationError, MigrationReport)
     /// A signal came; the guest was here.
     case stopped
+    /// The time was over; the guest was here.
+    case deadline
     /// The guest ended by itself.
     case guestEnded
     /// Listening failed.
@@ -54,14 +56,18 @@ package final class Source {
         self.options = options
     }
 
-    /// Serves until the guest has gone, ended, or a signal came.
+    /// Serves until the guest has gone, ended, a signal or the deadline came.
     ///
     /// A migration that ends before its commit point is noted, and the next destination may try.
-    package func serve() -> SourceEnd {
+    /// One that has begun is not cut off by the deadline.
+    package func serve(until deadline: MonotonicTime? = nil) -> SourceEnd {
         while true {
+            let now = MonotonicTime.now
+            if let deadline, now >= deadline { return .deadline }
+            let limit = deadline.map { Duration.nanoseconds($0.nanoseconds(since: now)) }
             do throws(MigrationError) {
                 let waiting = [machine.ended.rawDescriptor, stop?.rawDescriptor ?? -1]
-                let ready = try poll(waiting + acceptor.rawDescriptors)
+                let ready = try poll(waiting + acceptor.rawDescriptors, limit)
                 if ready[0] { return .guestEnded }
                 if ready[1], stop?.take() != nil { return .stopped }
                 guard ready[2...].contains(true), let socket = try acceptor.accept() else {
@@ -74,9 +80,12 @@ package final class Source {
         }
     }
 
-    private func poll(_ descriptors: [CInt]) throws(MigrationError) -> [Bool] {
+    private func poll(
+        _ descriptors: [CInt],
+        _ limit: Duration?
+    ) throws(MigrationError) -> [Bool] {
         do {
-            return try waitUntilReadable(descriptors, timeout: nil)
+            return try waitUntilReadable(descriptors, timeout: limit)
         } catch {
             throw .system(error)
         }

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import LinuxSystem
+package import Machine
+package import MigrationSource
+package import Telemetry
+package import Transport
+
+/// Runs a guest and serves it to the next destination, and tells a person how that ends.
+///
+/// What apus-source does from the start, and apus-destination once its guest has arrived.
+package struct GuestService {
+    private let console: ConsoleObserver
+    private let stop: StopSignals
+    private let reportPath: String?
+
+    /// - Parameters:
+    ///   - console: Who is told.
+    ///   - stop: Signals that end it.
+    ///   - reportPath: Where the report of a migration to the next destination goes.
+    package init(console: ConsoleObserver, stop: StopSignals, reportPath: String?) {
+        self.console = console
+        self.stop = stop
+        self.reportPath = reportPath
+    }
+
+    /// Serves until the guest has gone, ended, a signal or the deadline came; then the machine
+    /// no longer runs.
+    ///
+    /// - Parameters:
+    ///   - machine: Its vCPU threads run.
+    ///   - guestIdentity: 16 bytes, the same through all migrations of the guest.
+    ///   - acceptor: Where destinations connect.
+    ///   - deadline: The end, if the guest is to run no longer.
+    /// - Returns: The exit code.
+    package func serve(
+        _ machine: Machine,
+        guestIdentity: [UInt8],
+        through acceptor: SocketAcceptor,
+        until deadline: MonotonicTime? = nil
+    ) -> ExitStatus {
+        defer { machine.stop() }
+        for address in acceptor.addresses { console.line("listening on \(address)") }
+        let source = Source(
+            machine: machine,
+            guestIdentity: guestIdentity,
+            acceptor: acceptor,
+            stop: stop,
+            observer: console
+        )
+        switch source.serve(until: deadline) {
+        case .migrated(let report):
+            conclude(report)
+            return .success
+        case .lost(let error, let report):
+            conclude(report)
+            console.noted("the guest is lost: \(error)")
+            if case .digest = error { return .digestMismatch }
+            return .guestLost
+        case .stopped, .deadline:
+            console.noted("the guest is stopped")
+            return .success
+        case .guestEnded:
+            return ended(machine)
+        case .failed(let error):
+            console.noted("\(error)")
+            return .hostUnfit
+        }
+    }
+
+    /// Prints the summary of a migration on standard output and writes its report.
+    package func conclude(_ report: MigrationReport) {
+        print(Summary(report).text, terminator: "")
+        guard let reportPath else { return }
+        do {
+            try ReportFile.write(report, to: reportPath)
+        } catch {
+            console.noted("\(error)")
+        }
+    }
+
+    /// Says how the guest ended by itself.
+    package func ended(_ machine: Machine) -> ExitStatus {
+        console.noted("the guest ended: \(machine.ending?.description ?? "reason unknown")")
+        if case .corruption? = machine.ending { return .guestCorrupted }
+        return .guestEnded
+    }
+}

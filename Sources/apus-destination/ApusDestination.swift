@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArgumentParser
+internal import Console
+internal import GuestMemory
+internal import LinuxSystem
+internal import MigrationDestination
+internal import MigrationWire
+internal import Telemetry
+internal import Transport
+
+@main
+struct ApusDestination: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "apus-destination",
+        abstract: "Takes a running guest over from an apus-source by postcopy.",
+        discussion: """
+            Builds the machine, has the source pause its guest, loads the state and runs the
+            guest at once. Pages it touches are requested first; the others follow in the
+            background. At the end both sides compare a digest of all memory. Then the guest
+            goes on running here until Ctrl-C, SIGTERM or --run-after, and with --listen is
+            served to the next destination.
+
+            EXAMPLES:
+              apus-destination --connect unix:/tmp/apus.sock --run-after 2s
+              apus-destination --connect tcp:source.example:4711 --backing memfd \\
+                  --report report.json --listen tcp:0.0.0.0:4712
+
+            \(ExitStatus.help)
+            """
+    )
+
+    @Option(help: "Where the source listens: unix:PATH or tcp:HOST:PORT.")
+    var connect: SocketAddress
+
+    @Option(help: "What guest memory is made of here; the source may differ.")
+    var backing = Backing.anonymous
+
+    @Option(help: "Write the destination's view of the migration to this JSON file.")
+    var report: String?
+
+    @Option(help: "Serve the next destination here once the guest has arrived; repeatable.")
+    var listen: [SocketAddress] = []
+
+    @Option(help: "How long the guest runs here after the migration; for ever unless given.")
+    var runAfter: TimeSpan?
+
+    @Option(help: "Lanes for the background stream, 1 to 64.")
+    var streams = 1
+
+    @Option(help: "Threads that read userfaultfd, each with an urgent lane; 1 to 64.")
+    var faultReaders = 1
+
+    func validate() throws {
+        guard (1...WireLimits.lanesOfAKind).contains(streams) else {
+            throw ValidationError("--streams takes 1 to \(WireLimits.lanesOfAKind)")
+        }
+        guard (1...WireLimits.lanesOfAKind).contains(faultReaders) else {
+            throw ValidationError("--fault-readers takes 1 to \(WireLimits.lanesOfAKind)")
+        }
+    }
+
+    func run() throws {
+        let console = ConsoleObserver(program: "apus-destination")
+        let status = takeOver(console)
+        guard status == .success else { throw ExitCode(status.rawValue) }
+    }
+
+    private func takeOver(_ console: ConsoleObserver) -> ExitStatus {
+        do {
+            // Before any thread: they inherit the blocked signals.
+            let stop = try StopSignals()
+            // Before the migration: a port in use is better known now than when it is over.
+            let acceptor = try SocketAcceptor(addresses: listen)
+            var options = DestinationOptions()
+            options.backing = backing
+            options.streams = streams
+            options.faultReaders = faultReaders
+            let destination = Destination(
+                connector: SocketConnector(address: connect),
+                stop: stop,
+                observer: console,
+                options: options
+            )
+            let service = GuestService(console: console, stop: stop, reportPath: report)
+            return conclude(destination.takeOver(), service, acceptor, console)
+        } catch {
+            console.noted("\(error)")
+            return .hostUnfit
+        }
+    }
+
+    private func conclude(
+        _ end: DestinationEnd,
+        _ service: GuestService,
+        _ acceptor: SocketAcceptor,
+        _ console: ConsoleObserver
+    ) -> ExitStatus {
+        switch end {
+        case .arrived(let guest, let report):
+            service.conclude(report)
+            return keepRunning(guest, service, acceptor)
+        case .unconfirmed(let guest, let error, let report):
+            service.conclude(report)
+            console.noted("\(error): all pages are here and the guest goes on, unconfirmed")
+            let status = keepRunning(guest, service, acceptor)
+            return status == .success ? .digestMismatch : status
+        case .cancelled(let error, let report):
+            if let report { service.conclude(report) }
+            console.noted("\(error); the guest goes on at the source")
+            if case .host = error { return .hostUnfit }
+            return .migrationCancelled
+        case .lost(let error, let report):
+            service.conclude(report)
+            console.noted("the guest is lost: \(error)")
+            if case .digest = error { return .digestMismatch }
+            if case .guestEnded = error { return .guestCorrupted }
+            return .guestLost
+        }
+    }
+
+    private func keepRunning(
+        _ guest: ArrivedGuest,
+        _ service: GuestService,
+        _ acceptor: SocketAcceptor
+    ) -> ExitStatus {
+        service.serve(
+            guest.machine,
+            guestIdentity: guest.identity,
+            through: acceptor,
+            until: runAfter.map { MonotonicTime.now.advanced(by: $0.duration) }
+        )
+    }
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArgumentParser
+internal import Console
+internal import GuestMemory
+internal import LinuxSystem
+internal import Machine
+internal import Telemetry
+internal import Transport
+
+@main
+struct ApusSource: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "apus-source",
+        abstract: "Runs a guest under KVM and serves it to the destination that takes it over.",
+        discussion: """
+            The guest runs here until an apus-destination connects, takes over its state and
+            pulls its memory: postcopy. Then this process ends with exit code 0. Up to the commit
+            point a migration that fails leaves the guest running here, and another destination
+            may try. Ctrl-C and SIGTERM end guest and process; while a destination still needs
+            memory from here, only a second one does.
+
+            EXAMPLES:
+              apus-source --memory 512M --vcpus 2 --listen unix:/tmp/apus.sock
+              apus-source --memory 4G --listen tcp:0.0.0.0:4711 --guest-order random
+
+            \(ExitStatus.help)
+            """
+    )
+
+    enum Guest: String, CaseIterable, ExpressibleByArgument {
+        case walker
+    }
+
+    enum Order: String, CaseIterable, ExpressibleByArgument {
+        case sequential, strided, random
+    }
+
+    @Option(help: "The guest: walker rewrites and verifies its memory for ever.")
+    var guest = Guest.walker
+
+    @Option(help: "Guest memory, for example 512M or 4G.")
+    var memory = ByteCount(bytes: 512 << 20)
+
+    @Option(name: .customLong("vcpus"), help: "Virtual processors, 1 to 64.")
+    var vCPUs = 2
+
+    @Option(help: "What guest memory is made of.")
+    var backing = Backing.anonymous
+
+    @Option(help: "unix:PATH or tcp:HOST:PORT; may be given several times.")
+    var listen: [SocketAddress]
+
+    @Option(help: "Order in which the walker visits its pages.")
+    var guestOrder = Order.sequential
+
+    @Option(help: "Pages between two visits in strided order.")
+    var guestStride = 17
+
+    @Option(help: "Memory the walker rewrites, for example 64M; 0 idles. All unless given.")
+    var guestWorkingSet: ByteCount?
+
+    @Option(help: "Percent of a page that is random, which does not compress.")
+    var guestRandom = 50
+
+    @Option(help: "Percent of pages that stay zero.")
+    var guestZero = 0
+
+    @Option(help: "Time between two heartbeats of a vCPU that makes progress.")
+    var heartbeat = TimeSpan(duration: .milliseconds(5))
+
+    @Option(help: "Write the source's view of the migration to this JSON file.")
+    var report: String?
+
+    func validate() throws {
+        guard !listen.isEmpty else {
+            throw ValidationError("give --listen unix:PATH or --listen tcp:HOST:PORT")
+        }
+    }
+
+    func run() throws {
+        let console = ConsoleObserver(program: "apus-source")
+        let status = serve(console)
+        guard status == .success else { throw ExitCode(status.rawValue) }
+    }
+
+    private func serve(_ console: ConsoleObserver) -> ExitStatus {
+        do {
+            // Before any thread: they inherit the blocked signals.
+            let stop = try StopSignals()
+            let acceptor = try SocketAcceptor(addresses: listen)
+            let layout = try GuestLayout.pc(byteCount: memory.bytes)
+            if let shortage = GuestRAM.shortage(of: layout) {
+                console.noted(shortage)
+                return .hostUnfit
+            }
+            let machine = try Machine(
+                description: Machine.describe(layout: layout, vCPUCount: vCPUs),
+                memory: GuestRAM(layout: layout, backing: backing)
+            )
+            try machine.boot(walkerOptions)
+            try machine.startThreads()
+            machine.resume()
+            let service = GuestService(console: console, stop: stop, reportPath: report)
+            return service.serve(machine, guestIdentity: randomIdentity(), through: acceptor)
+        } catch {
+            console.noted("\(error)")
+            return .hostUnfit
+        }
+    }
+
+    private var walkerOptions: WalkerOptions {
+        let order: WalkerOptions.Order =
+            switch guestOrder {
+            case .sequential: .sequential
+            case .strided: .strided(pages: guestStride)
+            case .random: .random
+            }
+        return WalkerOptions(
+            order: order,
+            workingSetPages: guestWorkingSet.map { $0.bytes / GuestPage.byteCount / vCPUs },
+            randomPercent: guestRandom,
+            zeroPercent: guestZero,
+            heartbeatInterval: heartbeat.duration,
+            seed: UInt64.random(in: .min ... .max)
+        )
+    }
+}
+
+private func randomIdentity() -> [UInt8] {
+    (0..<16).map { _ in UInt8.random(in: .min ... .max) }
+}
