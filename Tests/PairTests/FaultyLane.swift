@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import LinuxSystem
+import MigrationWire
+import Synchronization
+import Transport
+
+/// One thing that goes wrong on one lane, at one message, on one side.
+struct LaneFault: Sendable, CustomStringConvertible {
+    enum Kind: String, CaseIterable, Sendable {
+        /// The lane ends instead of carrying the message.
+        case cut
+        /// The message comes late.
+        case delay
+        /// The message comes twice.
+        case duplicate
+        /// The message comes behind the one after it.
+        case reorder
+        /// Only the first half of the message comes, then the lane ends.
+        case truncate
+    }
+
+    enum Side: String, CaseIterable, Sendable { case source, destination }
+
+    let kind: Kind
+    let side: Side
+    let lane: LaneName
+    /// Number of the message among those this side sends on the lane, preamble included.
+    let message: Int
+
+    var description: String { "\(kind) of message \(message) of the \(side) on its \(lane)" }
+}
+
+/// A lane that fails as planned.
+final class FaultyLane: Lane {
+    private let lane: any Lane
+    private let fault: LaneFault?
+    private let sent = Atomic<Int>(0)
+    private let held = Mutex<[UInt8]?>(nil)
+
+    init(_ lane: any Lane, side: LaneFault.Side, _ fault: LaneFault?) {
+        self.lane = lane
+        self.fault = fault?.side == side && fault?.lane == lane.name ? fault : nil
+    }
+
+    var name: LaneName { lane.name }
+    var rawDescriptor: CInt { lane.rawDescriptor }
+
+    func send(
+        _ header: UnsafeRawBufferPointer,
+        _ body: UnsafeRawBufferPointer
+    ) throws(LaneError) {
+        let number = sent.wrappingAdd(1, ordering: .relaxed).oldValue
+        guard let fault, number == fault.message else {
+            unsafe try lane.send(header, body)
+            if let late = held.withLock({ $0.take() }) { try sendBytes(late) }
+            return
+        }
+        switch fault.kind {
+        case .cut:
+            lane.shutdown()
+            throw .closed(name)
+        case .delay:
+            FutexWord(0).wait(while: 0, timeout: .milliseconds(30))
+            unsafe try lane.send(header, body)
+        case .duplicate:
+            unsafe try lane.send(header, body)
+            unsafe try lane.send(header, body)
+        case .reorder:
+            let bytes = unsafe Array(header) + Array(body)
+            held.withLock { $0 = bytes }
+        case .truncate:
+            let bytes = unsafe Array(header) + Array(body)
+            try sendBytes(Array(bytes[..<(bytes.count / 2)]))
+            lane.shutdown()
+            throw .closed(name)
+        }
+    }
+
+    func receive(into buffer: UnsafeMutableRawBufferPointer) throws(LaneError) -> Int {
+        unsafe try lane.receive(into: buffer)
+    }
+
+    func limitBlocking(to duration: Duration?) throws(LaneError) {
+        try lane.limitBlocking(to: duration)
+    }
+
+    func shutdown() { lane.shutdown() }
+
+    private func sendBytes(_ bytes: [UInt8]) throws(LaneError) {
+        let span = bytes.span
+        unsafe try span.withUnsafeBytes { buffer throws(LaneError) in
+            unsafe try lane.send(buffer, UnsafeRawBufferPointer(start: nil, count: 0))
+        }
+    }
+}

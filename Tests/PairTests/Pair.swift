@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import GuestMemory
+import LinuxSystem
+import Machine
+import MigrationDestination
+import MigrationSource
+import Synchronization
+import Telemetry
+import Testing
+
+/// A source and a destination in one process, with a real guest between them.
+final class Pair: Sendable {
+    let guest: Machine
+    let endpoints: PairEndpoints
+    private let identity = [UInt8](repeating: 7, count: 16)
+
+    init(
+        memoryBytes: Int = 16 << 20,
+        vCPUs: Int = 2,
+        backing: Backing = .anonymous,
+        options: WalkerOptions = WalkerOptions(workingSetPages: 64, zeroPercent: 20),
+        fault: LaneFault? = nil
+    ) throws {
+        let layout = try GuestLayout.pc(byteCount: memoryBytes)
+        guest = try Machine(
+            description: Machine.describe(layout: layout, vCPUCount: vCPUs),
+            memory: GuestRAM(layout: layout, backing: backing)
+        )
+        try guest.boot(options)
+        try guest.startThreads()
+        guest.resume()
+        endpoints = try PairEndpoints(fault: fault)
+    }
+
+    /// What came of one attempt on both sides.
+    struct Outcome: Sendable {
+        let source: SourceOutcome
+        let destination: DestinationOutcome
+
+        enum SourceOutcome: Equatable, Sendable { case migrated, lost, keptGuest, other }
+        enum DestinationOutcome: Equatable, Sendable { case arrived, unconfirmed, cancelled, lost }
+    }
+
+    /// Runs one attempt; the source serves until it is over, and for `patience` more.
+    func migrate(
+        backing: Backing = .anonymous,
+        streams: Int = 1,
+        faultReaders: Int = 1,
+        patience: Duration = .milliseconds(700),
+        whenArrived: (ArrivedGuest, MigrationReport) throws -> Void = { _, _ in }
+    ) throws -> Outcome {
+        let sourceEnd = Mutex<Outcome.SourceOutcome>(.other)
+        let deadline = FutexWord(0)
+        let threads = ThreadGroup()
+        var sourceOptions = SourceOptions()
+        sourceOptions.setupLimit = .seconds(2)
+        sourceOptions.loadLimit = .seconds(2)
+        let source = SourceRunner(self, sourceOptions, patience)
+        try threads.start("test-source") {
+            let end = source.run()
+            sourceEnd.withLock { $0 = end }
+            deadline.store(1)
+        }
+        var options = DestinationOptions()
+        options.backing = backing
+        options.streams = streams
+        options.faultReaders = faultReaders
+        options.answerLimit = .seconds(3)
+        options.stateLimit = .seconds(3)
+        options.stallLimit = .seconds(2)
+        let destination = Destination(
+            connector: endpoints.connector,
+            stop: nil,
+            observer: SilentObserver(),
+            options: options
+        )
+        var outcome: Outcome.DestinationOutcome
+        switch destination.takeOver() {
+        case .arrived(let guest, let report):
+            outcome = .arrived
+            defer { guest.machine.stop() }
+            try whenArrived(guest, report)
+        case .unconfirmed(let guest, _, _):
+            outcome = .unconfirmed
+            guest.machine.stop()
+        case .cancelled: outcome = .cancelled
+        case .lost: outcome = .lost
+        }
+        threads.joinAll()
+        return Outcome(source: sourceEnd.withLock { $0 }, destination: outcome)
+    }
+
+    /// Whether the guest makes progress here.
+    func guestRunsAtSource() -> Bool {
+        let before = guest.heartbeats.map(\.count).reduce(0, +)
+        for _ in 0..<100 {
+            FutexWord(0).wait(while: 0, timeout: .milliseconds(10))
+            if guest.heartbeats.map(\.count).reduce(0, +) > before { return true }
+        }
+        return false
+    }
+
+    private struct SourceRunner: Sendable {
+        let pair: Pair
+        let options: SourceOptions
+        let patience: Duration
+
+        init(_ pair: Pair, _ options: SourceOptions, _ patience: Duration) {
+            self.pair = pair
+            self.options = options
+            self.patience = patience
+        }
+
+        func run() -> Outcome.SourceOutcome {
+            let source = Source(
+                machine: pair.guest,
+                guestIdentity: pair.identity,
+                acceptor: pair.endpoints.acceptor,
+                stop: nil,
+                observer: SilentObserver(),
+                options: options
+            )
+            switch source.serve(until: MonotonicTime.now.advanced(by: patience)) {
+            case .migrated: return .migrated
+            case .lost: return .lost
+            case .deadline: return .keptGuest
+            case .stopped, .guestEnded, .failed: return .other
+            }
+        }
+    }
+}
+
+/// Tells nobody.
+final class SilentObserver: MigrationObserver {
+    func phaseChanged(from old: String, to new: String) {}
+    func progressed(_ progress: TransferProgress) {}
+    func noted(_ text: String) {}
+}

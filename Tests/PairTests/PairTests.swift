@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import GuestMemory
+import LinuxSystem
+import Machine
+import MigrationWire
+import TestSupport
+import Testing
+
+/// Both roles in one process, with a real guest, over socket pairs.
+@Suite(.serialized, .timeLimit(.minutes(5)), .enabled(if: HostFacts.canMigrate))
+struct PairTests {
+    @Test(arguments: Backing.allCases, Backing.allCases)
+    func `a guest moves between any two backings`(from: Backing, to: Backing) throws {
+        let pair = try Pair(backing: from)
+        defer { pair.guest.stop() }
+        let outcome = try pair.migrate(backing: to) { guest, report in
+            #expect(report.digest.match == true)
+            #expect(report.pages.requested + report.pages.streamed == report.pages.total)
+            #expect(report.pages.zero > 0)
+            #expect(makesProgress(guest.machine))
+            #expect(guest.machine.ending == nil)
+        }
+        #expect(outcome.source == .migrated)
+        #expect(outcome.destination == .arrived)
+    }
+
+    @Test(arguments: [1, 2, 4])
+    func `a guest of several vCPUs moves over several lanes`(count: Int) throws {
+        let pair = try Pair(memoryBytes: 32 << 20, vCPUs: count)
+        defer { pair.guest.stop() }
+        let outcome = try pair.migrate(streams: count, faultReaders: count) { guest, report in
+            #expect(report.digest.match == true)
+            #expect(makesProgress(guest.machine))
+        }
+        #expect(outcome.destination == .arrived)
+    }
+
+    @Test(arguments: LaneFault.Side.allCases, 0..<6)
+    func `a message that comes late changes nothing`(
+        side: LaneFault.Side,
+        message: Int
+    ) throws {
+        for lane in [LaneName.control, .urgent(0), .bulk(0)] {
+            let fault = LaneFault(kind: .delay, side: side, lane: lane, message: message)
+            let pair = try Pair(fault: fault)
+            defer { pair.guest.stop() }
+            let outcome = try pair.migrate { guest, report in
+                #expect(report.digest.match == true, "\(fault)")
+                #expect(makesProgress(guest.machine), "\(fault)")
+            }
+            #expect(outcome.source == .migrated, "\(fault)")
+            #expect(outcome.destination == .arrived, "\(fault)")
+        }
+    }
+
+    @Test(
+        arguments: [LaneFault.Kind.cut, .truncate, .duplicate, .reorder],
+        LaneFault.Side.allCases
+    )
+    func `one side at most runs the guest, whatever message is hurt`(
+        kind: LaneFault.Kind,
+        side: LaneFault.Side
+    ) throws {
+        for lane in [LaneName.control, .urgent(0), .bulk(0)] {
+            for message in 0..<6 {
+                try checkOutcome(LaneFault(kind: kind, side: side, lane: lane, message: message))
+            }
+        }
+    }
+
+    private func checkOutcome(_ fault: LaneFault) throws {
+        let pair = try Pair(fault: fault)
+        defer { pair.guest.stop() }
+        var runsAtSourceToo = false
+        let outcome = try pair.migrate { guest, report in
+            #expect(report.digest.match == true, "\(fault)")
+            #expect(makesProgress(guest.machine), "\(fault)")
+            runsAtSourceToo = pair.guestRunsAtSource()
+        }
+        switch (outcome.source, outcome.destination) {
+        case (.migrated, .arrived), (.lost, .lost), (.lost, .unconfirmed), (.lost, .cancelled),
+            (.lost, .arrived), (.migrated, .unconfirmed):
+            #expect(!runsAtSourceToo, "both sides run the guest after \(fault)")
+            #expect(!pair.guestRunsAtSource(), "the source runs a guest it gave away: \(fault)")
+        case (.keptGuest, .cancelled):
+            #expect(pair.guestRunsAtSource(), "nobody runs the guest after \(fault)")
+        default:
+            Issue.record("\(outcome) after \(fault)")
+        }
+    }
+
+    @Test func `after a migration that was cut short the next destination takes the guest`()
+        throws
+    {
+        let fault = LaneFault(kind: .cut, side: .destination, lane: .control, message: 3)
+        let pair = try Pair(fault: fault)
+        defer { pair.guest.stop() }
+        let first = try pair.migrate()
+        #expect(first.source == .keptGuest)
+        #expect(first.destination == .cancelled)
+        let second = try Pair.Retry(of: pair).migrate { guest, report in
+            #expect(report.digest.match == true)
+            #expect(makesProgress(guest.machine))
+        }
+        #expect(second.destination == .arrived)
+    }
+}
+
+/// Whether a guest that has arrived goes on, without an error of its own.
+private func makesProgress(_ machine: Machine) -> Bool {
+    let before = machine.heartbeats.map(\.count).reduce(0, +)
+    for _ in 0..<200 {
+        FutexWord(0).wait(while: 0, timeout: .milliseconds(10))
+        if machine.heartbeats.map(\.count).reduce(0, +) > before { return machine.ending == nil }
+    }
+    return false
+}
