@@ -24,12 +24,16 @@ value_of() {
 }
 
 # Sanitized builds have folders of their own, so that the main build stays as it is.
-# run_sanitized thread|address TARGET...
+# run_sanitized thread|address TEST-TARGET...
 run_sanitized() {
-    local sanitizer=$1 targets
+    local sanitizer=$1 target targets=
     shift
-    targets=$(IFS='|' && echo "$*")
-    say "tests of $* under the $sanitizer sanitizer"
+    for target in "$@"; do
+        # A filter that matches nothing would pass in silence.
+        [ -d "Tests/$target" ] || die "no Tests/$target to run under the $sanitizer sanitizer"
+        targets+=${targets:+|}$target
+    done
+    say "$* under the $sanitizer sanitizer"
     timeout 1800 swift test --disable-xctest --sanitize="$sanitizer" \
         --scratch-path ".build-$sanitizer" --filter "^($targets)\\."
 }
