@@ -29,11 +29,11 @@ run_sanitized() {
     local sanitizer=$1 target targets=
     shift
     for target in "$@"; do
-        # A filter that matches nothing would pass in silence.
-        [ -d "Tests/$target" ] || die "no Tests/$target to run under the $sanitizer sanitizer"
-        targets+=${targets:+|}$target
+        if [ -d "Tests/$target" ]; then targets+=${targets:+|}$target; fi
     done
-    say "$* under the $sanitizer sanitizer"
+    # A filter that matches nothing would build everything, run no test and pass.
+    [ -n "$targets" ] || die "none of $* exists to run under the $sanitizer sanitizer"
+    say "$targets under the $sanitizer sanitizer"
     timeout 1800 swift test --disable-xctest --sanitize="$sanitizer" \
         --scratch-path ".build-$sanitizer" --filter "^($targets)\\."
 }
