@@ -24,12 +24,16 @@ value_of() {
 }
 
 # Sanitized builds have folders of their own, so that the main build stays as it is.
-# run_sanitized thread|address TARGET...
+# run_sanitized thread|address TEST-TARGET...
 run_sanitized() {
-    local sanitizer=$1 targets
+    local sanitizer=$1 target targets=
     shift
-    targets=$(IFS='|' && echo "$*")
-    say "tests of $* under the $sanitizer sanitizer"
+    for target in "$@"; do
+        if [ -d "Tests/$target" ]; then targets+=${targets:+|}$target; fi
+    done
+    # A filter that matches nothing would build everything, run no test and pass.
+    [ -n "$targets" ] || die "none of $* exists to run under the $sanitizer sanitizer"
+    say "$targets under the $sanitizer sanitizer"
     timeout 1800 swift test --disable-xctest --sanitize="$sanitizer" \
         --scratch-path ".build-$sanitizer" --filter "^($targets)\\."
 }
