@@ -2,7 +2,9 @@
 
 package import Telemetry
 
-/// Tells a person at a terminal, or a log, how a migration goes. For one thread.
+/// Tells a person at a terminal, or a log, how a migration goes.
+///
+/// For one thread.
 package final class ConsoleObserver: MigrationObserver {
     private let program: String
     private var printer = ProgressPrinter()

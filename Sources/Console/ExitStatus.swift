@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What an executable's exit code means. The only table of codes there is.
+/// What an executable's exit code means.
+///
+/// The only table of codes there is.
 package enum ExitStatus: Int32, CaseIterable, Sendable {
     /// What was asked for has been done.
     case success = 0

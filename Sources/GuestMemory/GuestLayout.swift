@@ -69,6 +69,8 @@ package struct GuestLayout: Equatable, Sendable, CustomStringConvertible {
     /// The layout of a PC: memory from address 0, with a hole from 3 GiB to 4 GiB.
     ///
     /// - Parameter byteCount: Above zero, a multiple of the page size.
+    /// - Returns: The layout.
+    /// - Throws: The ``Defect`` of the layout, for a size that cannot be.
     package static func pc(byteCount: Int) throws(Defect) -> GuestLayout {
         let pages = byteCount >> GuestPage.shift
         let below = 3 << (30 - GuestPage.shift)

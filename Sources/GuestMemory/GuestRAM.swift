@@ -55,13 +55,16 @@ package enum Backing: String, CaseIterable, Sendable {
     /// The bytes of some pages, as the guest sees them.
     ///
     /// - Parameter range: Pages of this memory; anything else traps.
+    /// - Returns: The bytes in place; the guest may change them at any time.
     package func bytes(of range: PageRange) -> UnsafeMutableRawBufferPointer {
         let base = unsafe mapping.base + offset(of: range)
         return unsafe UnsafeMutableRawBufferPointer(start: base, count: range.byteCount)
     }
 
     /// The same pages through the second mapping of a memfd: writing there fills the page cache
-    /// without making the page present for the guest. Nil for anonymous memory.
+    /// without making the page present for the guest.
+    ///
+    /// Nil for anonymous memory.
     package func aliasBytes(of range: PageRange) -> UnsafeMutableRawBufferPointer? {
         let start = offset(of: range)
         switch alias {
@@ -76,7 +79,9 @@ package enum Backing: String, CaseIterable, Sendable {
     }
 
     /// Forgets the page table entries of the second mapping, so that its pages do not count twice
-    /// as resident. The contents stay.
+    /// as resident.
+    ///
+    /// The contents stay.
     package func releaseAlias() throws(SystemError) {
         try alias?.dropEntries()
     }

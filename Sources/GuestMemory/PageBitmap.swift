@@ -16,6 +16,7 @@ private import Synchronization
     /// All bits clear.
     ///
     /// - Parameter pageCount: Above zero.
+    /// - Throws: ``SystemError`` when the memory cannot be mapped.
     package init(pageCount: Int) throws(SystemError) {
         precondition(pageCount > 0)
         let page = Host.pageByteCount

@@ -31,6 +31,7 @@ package enum PageState: UInt8, Sendable {
     /// All pages absent.
     ///
     /// - Parameter pageCount: Above zero.
+    /// - Throws: ``SystemError`` when the memory cannot be mapped.
     package init(pageCount: Int) throws(SystemError) {
         precondition(pageCount > 0)
         let page = Host.pageByteCount

@@ -7,7 +7,9 @@ internal import Glibc
 ///
 /// Operations on the raw number are safe from several threads, as the kernel's are.
 package struct FileDescriptor: ~Copyable, Sendable {
-    /// The number, valid as long as this value lives. Never store it elsewhere.
+    /// The number, valid as long as this value lives.
+    ///
+    /// Never store it elsewhere.
     package let rawValue: CInt
 
     /// Takes ownership of an open descriptor.
@@ -21,6 +23,7 @@ package struct FileDescriptor: ~Copyable, Sendable {
     /// - Parameters:
     ///   - path: The file.
     ///   - flags: `O_RDONLY`, `O_RDWR` and so on, see open(2).
+    /// - Throws: ``SystemError`` of open(2), such as `ENOENT` or `EACCES`.
     package init(opening path: String, flags: CInt) throws(SystemError) {
         let result = retryingInterrupts { unsafe clinux_open(path, flags) }
         self.init(owning: try checked(result, "open \(path)"))

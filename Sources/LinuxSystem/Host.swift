@@ -36,7 +36,8 @@ package enum Host {
         var count = 0
         while count < limit {
             let result = unsafe bytes.withUnsafeMutableBytes { buffer in
-                unsafe read(file.rawValue, buffer.baseAddress.map { unsafe $0 + count }, limit - count)
+                let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[count...])
+                return unsafe read(file.rawValue, rest.baseAddress, rest.count)
             }
             if result < 0 && errno == EINTR { continue }
             guard result > 0 else { break }

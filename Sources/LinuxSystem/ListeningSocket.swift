@@ -37,7 +37,9 @@ package struct ListeningSocket: ~Copyable, Sendable {
     /// For a poll set; readable while a connection waits.
     package var rawDescriptor: CInt { socket.rawDescriptor }
 
-    /// Takes one waiting connection; nil when there is none. Kernel interface: accept4(2).
+    /// Takes one waiting connection; nil when there is none.
+    ///
+    /// Kernel interface: accept4(2).
     package func accept() throws(SystemError) -> Socket? {
         let result = retryingInterrupts { clinux_accept(socket.rawDescriptor) }
         if result == -EAGAIN || result == -ECONNABORTED { return nil }

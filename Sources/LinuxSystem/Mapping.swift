@@ -29,6 +29,7 @@ internal import Glibc
     /// - Parameters:
     ///   - kind: Anonymous memory or a descriptor to share.
     ///   - byteCount: Above zero, a multiple of the page size.
+    /// - Throws: ``SystemError`` of mmap(2), such as `ENOMEM`.
     ///
     /// Kernel interface: mmap(2).
     package init(_ kind: Kind, byteCount: Int) throws(SystemError) {
@@ -59,6 +60,8 @@ internal import Glibc
     ///   - advice: `MADV_…`, see madvise(2).
     ///   - offset: First byte, page-aligned.
     ///   - byteCount: Length; the part must lie in the mapping.
+    /// - Throws: ``SystemError`` of madvise(2), such as `EINVAL` for advice the kernel does not
+    ///   know.
     package func advise(_ advice: CInt, offset: Int, byteCount: Int) throws(SystemError) {
         precondition(offset >= 0 && byteCount >= 0 && offset <= self.byteCount - byteCount)
         if unsafe madvise(base + offset, byteCount, advice) < 0 {

@@ -15,6 +15,7 @@ package struct MemoryFile: ~Copyable, Sendable {
     /// - Parameters:
     ///   - name: Appears in /proc/self/maps.
     ///   - byteCount: Above zero, a multiple of the page size.
+    /// - Throws: ``SystemError`` of any of the three calls.
     ///
     /// Kernel interface: memfd_create(2), ftruncate(2), F_ADD_SEALS.
     package init(name: String, byteCount: Int) throws(SystemError) {

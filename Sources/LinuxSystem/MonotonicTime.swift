@@ -13,7 +13,9 @@ package struct MonotonicTime: Comparable, Hashable, Sendable {
         self.nanoseconds = nanoseconds
     }
 
-    /// The present instant. Cost: about 30 ns, no system call.
+    /// The present instant.
+    ///
+    /// Cost: about 30 ns, no system call.
     package static var now: MonotonicTime {
         MonotonicTime(nanoseconds: clinux_monotonic_nanoseconds())
     }

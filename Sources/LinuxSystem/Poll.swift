@@ -10,6 +10,7 @@ internal import Glibc
 ///   - timeout: The longest wait; nil waits for ever.
 /// - Returns: For each descriptor whether reading from it would not block; all false when the
 ///   time ran out or a signal came.
+/// - Throws: ``SystemError`` of poll(2), apart from `EINTR`.
 ///
 /// Kernel interface: poll(2) with `POLLIN`; `POLLHUP` and `POLLERR` count as readable.
 package func waitUntilReadable<let count: Int>(
@@ -32,7 +33,9 @@ package func waitUntilReadable<let count: Int>(
     return readable
 }
 
-/// The same for a number of descriptors that is not fixed. Allocates: not for the data path.
+/// The same for a number of descriptors that is not fixed.
+///
+/// Allocates: not for the data path.
 package func waitUntilReadable(
     _ descriptors: [CInt],
     timeout: Duration?

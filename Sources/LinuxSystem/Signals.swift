@@ -8,7 +8,9 @@ package enum KickSignal {
     /// The first real-time signal that the C library leaves to programs.
     package static let number: CInt = clinux_sigrtmin()
 
-    /// Installs a handler that does nothing, without `SA_RESTART`. Call before the first kick.
+    /// Installs a handler that does nothing, without `SA_RESTART`.
+    ///
+    /// Call before the first kick.
     package static func install() throws(SystemError) {
         try checked(clinux_install_handler(number, ignoreSignal), "sigaction")
     }
@@ -22,7 +24,9 @@ private func ignoreSignal(_: CInt) {}
 package final class StopSignals: Sendable {
     private let descriptor: FileDescriptor
 
-    /// Blocks both signals for this thread and those it starts. Kernel interface: signalfd(2).
+    /// Blocks both signals for this thread and those it starts.
+    ///
+    /// Kernel interface: signalfd(2).
     package init() throws(SystemError) {
         var set = sigset_t()
         unsafe sigemptyset(&set)

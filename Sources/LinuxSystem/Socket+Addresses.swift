@@ -10,6 +10,8 @@ extension Socket {
     ///   - address: What to look up.
     ///   - operation: Names what is tried, in the error.
     ///   - use: Binds or connects; zero or `-errno`.
+    /// - Returns: The socket that was accepted.
+    /// - Throws: ``SystemError`` of the last form tried.
     static func first(
         of address: SocketAddress,
         operation: String,

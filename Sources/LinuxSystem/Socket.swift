@@ -26,7 +26,9 @@ package struct Socket: ~Copyable, Sendable {
 
     // MARK: Connecting
 
-    /// Connects to an address. Kernel: connect(2).
+    /// Connects to an address.
+    ///
+    /// Kernel: connect(2).
     package static func connect(to address: SocketAddress) throws(SystemError) -> Socket {
         let socket = unsafe try first(of: address, operation: "connect to") { fd, name, size in
             unsafe connectSocket(fd, name, size)
@@ -66,6 +68,7 @@ package struct Socket: ~Copyable, Sendable {
     }
 
     /// Bounds every single `send` and `receive`; a call that takes longer fails with `EAGAIN`.
+    ///
     /// Nil lifts the bound.
     package func limitBlocking(to duration: Duration?) throws(SystemError) {
         let nanoseconds = duration?.wholeNanoseconds ?? 0
@@ -125,7 +128,9 @@ package struct Socket: ~Copyable, Sendable {
         }
     }
 
-    /// Reads what has come, at least one byte. Kernel: recv(2).
+    /// Reads what has come, at least one byte.
+    ///
+    /// Kernel: recv(2).
     package func receive(
         into buffer: UnsafeMutableRawBufferPointer
     ) throws(SystemError) -> ReadOutcome {

@@ -34,6 +34,7 @@ package struct SystemError: Error, Equatable, CustomStringConvertible {
 ///   - result: What the call returned: zero or more, or `-errno`.
 ///   - operation: Names the call in the error.
 /// - Returns: `result`, when it is not negative.
+/// - Throws: ``SystemError``, when it is.
 @discardableResult
 package func checked(
     _ result: CInt,

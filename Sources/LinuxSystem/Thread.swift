@@ -15,6 +15,7 @@ package struct Thread: ~Copyable, Sendable {
     /// - Parameters:
     ///   - name: At most 15 bytes, seen in ps and gdb.
     ///   - body: What it runs. It ends the thread by returning.
+    /// - Throws: ``SystemError`` when there are too many threads (`EAGAIN`).
     ///
     /// Kernel interface: pthread_create(3).
     package init(name: String, body: @escaping @Sendable () -> Void) throws(SystemError) {

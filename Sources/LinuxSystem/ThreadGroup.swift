@@ -28,7 +28,9 @@ package final class ThreadGroup: Sendable {
         members.withLock { $0.append(member) }
     }
 
-    /// Waits until all threads have ended. Whoever calls has told them to.
+    /// Waits until all threads have ended.
+    ///
+    /// Whoever calls has told them to.
     package func joinAll() {
         let all = members.withLock { list in
             defer { list = [] }
@@ -38,7 +40,9 @@ package final class ThreadGroup: Sendable {
     }
 }
 
-/// Lets another thread run on this processor. Kernel interface: sched_yield(2).
+/// Lets another thread run on this processor.
+///
+/// Kernel interface: sched_yield(2).
 package func yieldProcessor() {
     sched_yield()
 }

@@ -68,7 +68,9 @@ package final class Destination {
         latencies = (0..<options.faultReaders).map { _ in FaultLatencies() }
     }
 
-    /// Runs the migration to its end. To be called once.
+    /// Runs the migration to its end.
+    ///
+    /// To be called once.
     package func takeOver() -> DestinationEnd {
         var channel: ControlChannel?
         do throws(MigrationError) {
@@ -160,7 +162,9 @@ package final class Destination {
         try control.send(.running(running))
     }
 
-    /// The guest runs; its memory follows. Ends when all of it is here and confirmed.
+    /// The guest runs; its memory follows.
+    ///
+    /// Ends when all of it is here and confirmed.
     private func followUp(
         _ machine: Machine,
         over control: ControlChannel
@@ -375,7 +379,7 @@ package final class Destination {
             return .cancelled(error, self.machine.map { report($0, error: error) })
         }
         let isWhole = memory?.pages.remainingCount == 0
-        if case .digest = error {} else if isWhole, machine.ending == nil {
+        if isWhole, !error.isDigestMismatch, machine.ending == nil {
             // Every page is here. The guest is not given up for a missing confirmation.
             endThreads(control)
             become(.completed)
@@ -390,8 +394,10 @@ package final class Destination {
         return .lost(error, report(machine, error: error))
     }
 
-    /// Ends all threads of the migration. The vCPUs have been told to stop before, unless every
-    /// page is present: unregistering wakes whoever still waits for one.
+    /// Ends all threads of the migration.
+    ///
+    /// The vCPUs have been told to stop before, unless every page is present: unregistering wakes
+    /// whoever still waits for one.
     private func endThreads(_ control: ControlChannel?) {
         memory?.failure.close()
         memory?.stopReaders.signal()

@@ -73,8 +73,9 @@ extension MigrationReport {
         }
     }
 
-    /// Gaps between heartbeats, as stamped outside the guest. A gap that is still open counts
-    /// with what has passed of it.
+    /// Gaps between heartbeats, as stamped outside the guest.
+    ///
+    /// A gap that is still open counts with what has passed of it.
     private mutating func takeGaps(
         of machine: Machine,
         before: [Heartbeat],

@@ -11,7 +11,11 @@ private let eventsPerRead = 16
 
 /// Turns touches of absent pages into requests on one urgent lane; the body of a thread.
 ///
-/// - Parameter isVCPU: Whether a task, by the kernel's number, is one of the guest's vCPUs.
+/// - Parameters:
+///   - memory: Where pages are missing.
+///   - lane: Where requests go out.
+///   - counts: Who touched them.
+///   - isVCPU: Whether a task, by the kernel's number, is one of the guest's vCPUs.
 func readFaults(
     into memory: IncomingMemory,
     requestingOn lane: any Lane,

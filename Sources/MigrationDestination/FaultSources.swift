@@ -3,7 +3,9 @@
 internal import MigrationWire
 private import Synchronization
 
-/// Who touched absent pages: counts of userfaultfd events. Safe from all fault readers.
+/// Who touched absent pages: counts of userfaultfd events.
+///
+/// Safe from all fault readers.
 final class FaultSources: Sendable {
     private let vCPUs = Atomic<Int>(0)
     private let others = Atomic<Int>(0)

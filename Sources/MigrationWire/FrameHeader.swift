@@ -70,6 +70,7 @@ package struct FrameHeader: Equatable, Sendable {
     /// - Parameters:
     ///   - bytes: Exactly ``byteCount`` bytes that nobody else can change.
     ///   - sequence: The number that is due.
+    /// - Throws: The ``FrameDefect`` that was found first.
     package init(
         parsing bytes: UnsafeRawBufferPointer,
         expecting sequence: UInt64

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Why a lane, or a whole session, is refused. Both values are named where there are two.
+/// Why a lane, or a whole session, is refused.
+///
+/// Both values are named where there are two.
 package enum RefusalReason: Error, Equatable, CustomStringConvertible {
     /// Not this protocol at all.
     case magic(found: UInt64)

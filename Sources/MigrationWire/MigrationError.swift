@@ -26,8 +26,9 @@ package enum LaneError: Error, Equatable, CustomStringConvertible {
     }
 }
 
-/// Why a migration ended without success. Which phase it ended in says what that means for the
-/// guest: see ``Phase``.
+/// Why a migration ended without success.
+///
+/// Which phase it ended in says what that means for the guest: see ``Phase``.
 package enum MigrationError: Error, Equatable, CustomStringConvertible {
     /// A lane failed.
     case lane(LaneError)
@@ -47,6 +48,11 @@ package enum MigrationError: Error, Equatable, CustomStringConvertible {
     case guestEnded(String)
     /// A person asked for the end.
     case stopped
+
+    /// Whether the two sides disagree on the guest's memory.
+    package var isDigestMismatch: Bool {
+        if case .digest = self { true } else { false }
+    }
 
     /// One line with the cause.
     package var description: String {

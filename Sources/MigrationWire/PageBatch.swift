@@ -62,6 +62,7 @@ package import GuestMemory
     ///   - servedNanoseconds: When the answer was made, or zero.
     ///   - send: Gets header with entries, and payload; valid only during the call.
     /// - Returns: Bytes of the frame.
+    /// - Throws: What `send` throws.
     @discardableResult
     package func finish<Failure: Error>(
         sequence: UInt64,
@@ -102,8 +103,12 @@ package import GuestMemory
     }
 }
 
-/// Whether all bytes of a page are zero. Cost: about 50 ns for a page that is.
+/// Whether all bytes of a page are zero.
 ///
+/// Cost: about 50 ns for a page that is.
+///
+///
+/// - Returns: Whether they are.
 /// - Parameter contents: Its 4096 bytes, 8-byte aligned.
 package func isZero(_ contents: UnsafeRawBufferPointer) -> Bool {
     let words = unsafe contents.assumingMemoryBound(to: UInt64.self)

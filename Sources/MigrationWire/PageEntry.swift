@@ -43,6 +43,7 @@ package struct PageEntry: Equatable, Sendable {
     ///   - index: Below the header's `entryCount`.
     ///   - body: The frame behind its header.
     ///   - pageCount: Pages that the guest has.
+    /// - Throws: The ``FrameDefect`` that was found first.
     package init(
         _ index: Int,
         of body: UnsafeRawBufferPointer,

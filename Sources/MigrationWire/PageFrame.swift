@@ -19,6 +19,7 @@ internal import GuestMemory
     ///   - header: A header of kind `pages`.
     ///   - body: What followed it, `header.bodyByteCount` bytes that nobody else can change.
     ///   - guestPageCount: Pages that the guest has.
+    /// - Throws: The ``FrameDefect`` that was found first.
     package init(
         header: FrameHeader,
         body: UnsafeRawBufferPointer,
@@ -50,6 +51,7 @@ internal import GuestMemory
     /// - Parameters:
     ///   - entry: One of this frame's.
     ///   - offset: Sum of the payload bytes of the entries before it.
+    /// - Returns: The bytes, in the receive buffer.
     package func contents(of entry: PageEntry, at offset: Int) -> UnsafeRawBufferPointer {
         unsafe UnsafeRawBufferPointer(
             rebasing: payload[offset..<offset + entry.payloadByteCount]
@@ -63,6 +65,7 @@ extension PageEntry {
     /// - Parameters:
     ///   - contents: The entry's bytes, `payloadByteCount` of them.
     ///   - page: Where the 4096 bytes go; on failure they are undefined.
+    /// - Throws: The ``FrameDefect`` that was found first.
     package func decode(
         _ contents: UnsafeRawBufferPointer,
         into page: UnsafeMutableRawBufferPointer

@@ -26,7 +26,9 @@ package enum Phase: String, CaseIterable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// Whether one phase may follow another. The only table of transitions there is.
+    /// Whether one phase may follow another.
+    ///
+    /// The only table of transitions there is.
     package func canBecome(_ next: Phase) -> Bool {
         switch (self, next) {
         case (.setup, .switchover), (.setup, .cancelled): true
@@ -39,7 +41,9 @@ package enum Phase: String, CaseIterable, Sendable, CustomStringConvertible {
 }
 
 extension Phase {
-    /// Goes on to another phase. The only way a phase changes.
+    /// Goes on to another phase.
+    ///
+    /// The only way a phase changes.
     package mutating func become(_ next: Phase) {
         precondition(canBecome(next), "phase \(self) cannot become \(next)")
         self = next

@@ -2,7 +2,9 @@
 
 internal import GuestMemory
 
-/// Largest sizes on the wire. A peer that goes beyond one has violated the protocol.
+/// Largest sizes on the wire.
+///
+/// A peer that goes beyond one has violated the protocol.
 package enum WireLimits {
     /// Protocol version spoken here; both sides must speak the same.
     package static let version: UInt16 = 1

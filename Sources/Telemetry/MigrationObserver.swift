@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Who is told how a migration goes. Called on the thread that steers the migration, never
-/// between the pause and the first KVM_RUN.
+/// Who is told how a migration goes.
+///
+/// Called on the thread that steers the migration, never between the pause and the first KVM_RUN.
 package protocol MigrationObserver: AnyObject {
     /// One phase has followed another.
     func phaseChanged(from old: String, to new: String)

@@ -46,6 +46,7 @@ package final class ControlChannel {
     ///
     /// - Parameter limit: The longest wait for each part of it.
     /// - Returns: Its body. An `abort` becomes an error.
+    /// - Throws: ``MigrationError``: `aborted` by the peer, or what is wrong with the lane.
     package func receive(
         within limit: Duration
     ) throws(MigrationError) -> WireControlMessage.OneOf_Body {

@@ -21,7 +21,8 @@ package enum LaneOpening {
             var bytes = preamble.mutableSpan
             unsafe try bytes.withUnsafeMutableBytes { buffer throws(LaneError) in
                 unsafe LanePreamble(lane: name, key: key).write(to: buffer)
-                unsafe try lane.send(UnsafeRawBufferPointer(buffer), .init(start: nil, count: 0))
+                let bytes = unsafe UnsafeRawBufferPointer(buffer)
+                unsafe try lane.send(bytes, .init(start: nil, count: 0))
                 unsafe try receive(from: lane, into: .init(rebasing: buffer[..<LaneAnswer.byteCount]))
             }
             let answer = unsafe try bytes.withUnsafeBytes { buffer throws(RefusalReason) in
@@ -83,7 +84,9 @@ package enum LaneOpening {
         }
     }
 
-    /// Answers a preamble. A peer that has gone is noticed on the lane's first use.
+    /// Answers a preamble.
+    ///
+    /// A peer that has gone is noticed on the lane's first use.
     package static func answer(_ answer: LaneAnswer, on socket: borrowing Socket) {
         var bytes = InlineArray<16, UInt8>(repeating: 0)
         var span = bytes.mutableSpan

@@ -10,7 +10,9 @@ package struct UserfaultEvent: Equatable, Sendable {
     package let threadID: CInt
 }
 
-/// Room for the events that one read takes. Allocated once, owned by one thread.
+/// Room for the events that one read takes.
+///
+/// Allocated once, owned by one thread.
 @safe package struct FaultBatch: ~Copyable {
     private let messages: UnsafeMutableBufferPointer<uffd_msg>
 

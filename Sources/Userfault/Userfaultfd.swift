@@ -61,6 +61,7 @@ package final class Userfaultfd: Sendable {
     ///   - address: Host virtual address of the first byte, page-aligned.
     ///   - byteCount: A multiple of the page size.
     ///   - mode: Which touches.
+    /// - Throws: ``SystemError``, for example `EBUSY` for a range registered elsewhere.
     ///
     /// Kernel interface: ioctl(UFFDIO_REGISTER).
     package func register(address: UInt, byteCount: Int, mode: Mode) throws(SystemError) {
@@ -72,7 +73,9 @@ package final class Userfaultfd: Sendable {
         try checked(result, "ioctl(UFFDIO_REGISTER)")
     }
 
-    /// Ends the reports; whoever sleeps in the range is woken. Kernel: ioctl(UFFDIO_UNREGISTER).
+    /// Ends the reports; whoever sleeps in the range is woken.
+    ///
+    /// Kernel: ioctl(UFFDIO_UNREGISTER).
     package func unregister(address: UInt, byteCount: Int) throws(SystemError) {
         var request = range(address, byteCount)
         let result = unsafe clinux_ioctl(descriptor.rawValue, CLINUX_UFFDIO_UNREGISTER, &request)
@@ -88,6 +91,7 @@ package final class Userfaultfd: Sendable {
     ///
     /// - Parameter batch: Is filled with page faults; empty when there were none after all, which
     ///   happens when a page came between poll and read.
+    /// - Throws: ``SystemError``, apart from `EAGAIN` and `EINTR`.
     ///
     /// Kernel interface: read(2) of `struct uffd_msg`.
     package func read(into batch: inout FaultBatch) throws(SystemError) {
@@ -111,6 +115,8 @@ package final class Userfaultfd: Sendable {
     /// - Parameters:
     ///   - contents: Whole pages; they must not change during the call.
     ///   - address: Host virtual address of the first page, page-aligned, in a registered range.
+    /// - Returns: What became of it.
+    /// - Throws: ``SystemError`` for an unexpected errno, for example `ENOENT` or `ESRCH`.
     ///
     /// Kernel interface: ioctl(UFFDIO_COPY). Cost: one system call, 3 µs a page.
     package func copy(
@@ -145,7 +151,9 @@ package final class Userfaultfd: Sendable {
         return try outcome(result, request.mapped, "ioctl(UFFDIO_CONTINUE)")
     }
 
-    /// Wakes whoever sleeps in a range; they look again. Kernel interface: ioctl(UFFDIO_WAKE).
+    /// Wakes whoever sleeps in a range; they look again.
+    ///
+    /// Kernel interface: ioctl(UFFDIO_WAKE).
     package func wake(address: UInt, byteCount: Int) throws(SystemError) {
         var request = range(address, byteCount)
         let result = unsafe clinux_ioctl(descriptor.rawValue, CLINUX_UFFDIO_WAKE, &request)
@@ -156,9 +164,8 @@ package final class Userfaultfd: Sendable {
         uffdio_range(start: UInt64(address), len: UInt64(byteCount))
     }
 
-    /// - Parameters:
-    ///   - result: What the ioctl returned, or `-errno`.
-    ///   - done: The request's signed out-field: bytes installed, or `-errno`.
+    /// Sorts what an ioctl said: `result` is zero or `-errno`, `done` the request's signed
+    /// out-field with the bytes installed, or `-errno`.
     private func outcome(
         _ result: CInt,
         _ done: Int64,
