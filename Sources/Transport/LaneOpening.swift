@@ -21,9 +21,11 @@ package enum LaneOpening {
             var bytes = preamble.mutableSpan
             unsafe try bytes.withUnsafeMutableBytes { buffer throws(LaneError) in
                 unsafe LanePreamble(lane: name, key: key).write(to: buffer)
-                let bytes = unsafe UnsafeRawBufferPointer(buffer)
-                unsafe try lane.send(bytes, .init(start: nil, count: 0))
-                unsafe try receive(from: lane, into: .init(rebasing: buffer[..<LaneAnswer.byteCount]))
+                unsafe try lane.send(.init(buffer), .init(start: nil, count: 0))
+                let room = unsafe UnsafeMutableRawBufferPointer(
+                    rebasing: buffer[..<LaneAnswer.byteCount]
+                )
+                unsafe try receive(from: lane, into: room)
             }
             let answer = unsafe try bytes.withUnsafeBytes { buffer throws(RefusalReason) in
                 unsafe try LaneAnswer(parsing: .init(rebasing: buffer[..<LaneAnswer.byteCount]))
