@@ -19,7 +19,7 @@ extension VirtualCPU {
     /// - Throws: `EINVAL` when the kernel finds the contents impossible.
     package func setState(
         _ structure: StateStructure,
-        _ bytes: some RandomAccessCollection<UInt8>
+        _ bytes: [UInt8]
     ) throws(SystemError) {
         precondition(bytes.count == structure.byteCount)
         if structure == .specialRegisters { setTaskPriority(fromSpecialRegisters: bytes) }
@@ -40,9 +40,7 @@ extension VirtualCPU {
     /// - Parameter bytes: Exactly `xsaveByteCount`; anything else traps.
     ///
     /// Kernel interface: `ioctl(KVM_SET_XSAVE)`.
-    package func setVectorState(
-        _ bytes: some RandomAccessCollection<UInt8>
-    ) throws(SystemError) {
+    package func setVectorState(_ bytes: [UInt8]) throws(SystemError) {
         precondition(bytes.count == xsaveByteCount)
         try write(CLINUX_KVM_SET_XSAVE, bytes, "xsave")
     }
@@ -81,11 +79,14 @@ extension VirtualCPU {
     ///
     /// - Returns: How many were set; the register at that position was refused.
     package func set(_ registers: ModelSpecificRegisters) throws(SystemError) -> Int {
-        var registers = registers
         let fd = descriptor.rawValue
-        // Not const: the kernel's interface takes the same pointer for both directions.
-        let result = unsafe registers.words.withUnsafeMutableBytes { buffer in
-            unsafe clinux_ioctl(fd, CLINUX_KVM_SET_MSRS, buffer.baseAddress)
+        let result = unsafe registers.words.withUnsafeBytes { buffer in
+            // SAFETY: the kernel only reads what a SET call points to.
+            unsafe clinux_ioctl(
+                fd,
+                CLINUX_KVM_SET_MSRS,
+                UnsafeMutableRawPointer(mutating: buffer.baseAddress)
+            )
         }
         return Int(try checked(result, "ioctl(KVM_SET_MSRS)"))
     }
@@ -102,7 +103,7 @@ extension VirtualCPU {
         try write(CLINUX_KVM_SET_CPUID2, CPUIDTable(entries).bytes, "cpuid2")
     }
 
-    private func setTaskPriority(fromSpecialRegisters bytes: some RandomAccessCollection<UInt8>) {
+    private func setTaskPriority(fromSpecialRegisters bytes: [UInt8]) {
         guard let offset = MemoryLayout<kvm_sregs>.offset(of: \.cr8) else { return }
         let field = bytes.dropFirst(offset).prefix(8)
         setTaskPriority(field.reversed().reduce(0) { $0 << 8 | UInt64($1) })
@@ -124,13 +125,13 @@ extension VirtualCPU {
 
     private func write(
         _ request: UInt,
-        _ bytes: some RandomAccessCollection<UInt8>,
+        _ bytes: [UInt8],
         _ name: String
     ) throws(SystemError) {
-        var copy = Array(bytes)
         let fd = descriptor.rawValue
-        let result = unsafe copy.withUnsafeMutableBytes { buffer in
-            unsafe clinux_ioctl(fd, request, buffer.baseAddress)
+        let result = unsafe bytes.withUnsafeBytes { buffer in
+            // SAFETY: the kernel only reads what a SET call points to.
+            unsafe clinux_ioctl(fd, request, UnsafeMutableRawPointer(mutating: buffer.baseAddress))
         }
         try checked(result, "setting \(name) of vCPU \(index)")
     }
