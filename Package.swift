@@ -106,5 +106,12 @@ let package = Package(
             ]
         ),
         tests("TelemetryTests", ["LinuxSystem", "Telemetry"]),
+        .target(
+            name: "TestSupport",
+            dependencies: ["LinuxSystem", "GuestMemory", "KVM"],
+            path: "Tests/TestSupport",
+            swiftSettings: strict
+        ),
+        tests("KVMTests", ["LinuxSystem", "GuestMemory", "KVM", "TestSupport"]),
     ]
 )

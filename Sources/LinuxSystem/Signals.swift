@@ -14,6 +14,17 @@ package enum KickSignal {
     package static func install() throws(SystemError) {
         try checked(clinux_install_handler(number, ignoreSignal), "sigaction")
     }
+
+    /// Lets the signal reach the calling thread.
+    ///
+    /// A thread inherits the signals that its creator has blocked, and threads of Swift's own
+    /// pools block all of them.
+    static func allow() {
+        var set = sigset_t()
+        unsafe sigemptyset(&set)
+        unsafe sigaddset(&set, number)
+        _ = unsafe pthread_sigmask(SIG_UNBLOCK, &set, nil)
+    }
 }
 
 private func ignoreSignal(_: CInt) {}

@@ -36,6 +36,12 @@ package struct Thread: ~Copyable, Sendable {
         discard self
     }
 
+    /// Gives up a thread that cannot be made to end: it goes on until the process exits.
+    package consuming func abandon() {
+        _ = pthread_detach(handle)
+        discard self
+    }
+
     /// Interrupts a blocking system call of the thread, see ``KickSignal``.
     package func kick() {
         _ = pthread_kill(handle, KickSignal.number)
@@ -65,6 +71,7 @@ private func threadEntry(_ raw: UnsafeMutableRawPointer?) -> UnsafeMutableRawPoi
     guard let raw = unsafe raw else { return nil }
     let start = unsafe Unmanaged<ThreadStart>.fromOpaque(raw).takeRetainedValue()
     unsafe clinux_set_thread_name(start.name)
+    KickSignal.allow()
     start.body()
     return nil
 }

@@ -1,1 +1,0 @@
-int cguest_stub;

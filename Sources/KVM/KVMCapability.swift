@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CLinux
+
+/// Extensions of KVM that this program asks for.
+package enum KVMCapability: CaseIterable, Sendable {
+    /// `KVM_RUN` returns at once when told so.
+    case immediateExit
+    /// FPU and vector state in one structure.
+    case xsave
+    /// The same, larger than 4096 bytes; the answer is its size.
+    case xsave2
+    /// Extended control registers.
+    case xcrs
+    /// Debug registers.
+    case debugRegisters
+    /// Pending exceptions and interrupts.
+    case vcpuEvents
+    /// Running, halted and so on.
+    case mpState
+    /// The VM clock can be read and set; the answer is a set of flags.
+    case adjustClock
+    /// The TSC can run at another frequency than the host's.
+    case tscControl
+    /// The TSC offset of a vCPU can be read and set.
+    case vcpuAttributes
+    /// Most vCPUs a VM can have.
+    case mostVCPUs
+
+    /// The kernel's name, as a person looks it up.
+    package var name: String {
+        switch self {
+        case .immediateExit: "KVM_CAP_IMMEDIATE_EXIT"
+        case .xsave: "KVM_CAP_XSAVE"
+        case .xsave2: "KVM_CAP_XSAVE2"
+        case .xcrs: "KVM_CAP_XCRS"
+        case .debugRegisters: "KVM_CAP_DEBUGREGS"
+        case .vcpuEvents: "KVM_CAP_VCPU_EVENTS"
+        case .mpState: "KVM_CAP_MP_STATE"
+        case .adjustClock: "KVM_CAP_ADJUST_CLOCK"
+        case .tscControl: "KVM_CAP_TSC_CONTROL"
+        case .vcpuAttributes: "KVM_CAP_VCPU_ATTRIBUTES"
+        case .mostVCPUs: "KVM_CAP_MAX_VCPUS"
+        }
+    }
+
+    var number: Int32 {
+        switch self {
+        case .immediateExit: KVM_CAP_IMMEDIATE_EXIT
+        case .xsave: KVM_CAP_XSAVE
+        case .xsave2: KVM_CAP_XSAVE2
+        case .xcrs: KVM_CAP_XCRS
+        case .debugRegisters: KVM_CAP_DEBUGREGS
+        case .vcpuEvents: KVM_CAP_VCPU_EVENTS
+        case .mpState: KVM_CAP_MP_STATE
+        case .adjustClock: KVM_CAP_ADJUST_CLOCK
+        case .tscControl: KVM_CAP_TSC_CONTROL
+        case .vcpuAttributes: KVM_CAP_VCPU_ATTRIBUTES
+        case .mostVCPUs: KVM_CAP_MAX_VCPUS
+        }
+    }
+}

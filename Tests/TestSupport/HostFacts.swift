@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+internal import KVM
+
+/// What this host offers tests, asked once.
+package enum HostFacts {
+    /// Why KVM cannot be used here; nil when it can.
+    package static let missingKVM: String? = {
+        do {
+            _ = try KVMSystem().makeVirtualMachine()
+            return nil
+        } catch {
+            return "\(error)"
+        }
+    }()
+
+    /// Whether tests that need KVM run.
+    ///
+    /// With `APUS_REQUIRE_KVM=1` they run, and fail, on a host without it: there, a skipped test
+    /// must not look like a passed one.
+    package static let runsKVMTests: Bool = missingKVM == nil || isSet("APUS_REQUIRE_KVM")
+
+    private static func isSet(_ name: String) -> Bool {
+        unsafe getenv(name).map { unsafe String(cString: $0) == "1" } ?? false
+    }
+}
