@@ -113,5 +113,12 @@ let package = Package(
             swiftSettings: strict
         ),
         tests("KVMTests", ["LinuxSystem", "GuestMemory", "KVM", "TestSupport"]),
+        tests(
+            "MachineTests",
+            [
+                "CGuest", "LinuxSystem", "GuestMemory", "KVM", "MigrationWire", "Machine",
+                "TestSupport", protobuf,
+            ]
+        ),
     ]
 )

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import MigrationWire
+
+/// How the guest is doing, seen from outside and by its own account.
+extension Machine {
+    /// Heartbeats of each vCPU, noted by its thread at each write to the debug port.
+    ///
+    /// Lock-free; never touches guest memory.
+    package var heartbeats: [Heartbeat] { vcpus.map(\.heartbeat.value) }
+
+    /// Goes on from what the source saw, while parked: the first heartbeat here then measures the
+    /// time since the last one there. Both must read the same CLOCK_MONOTONIC.
+    ///
+    /// - Parameter heartbeats: One for each vCPU; others are ignored, missing ones stay.
+    package func continueHeartbeats(from heartbeats: [Heartbeat]) {
+        for (vcpu, heartbeat) in zip(vcpus, heartbeats) {
+            vcpu.heartbeat.continueFrom(heartbeat)
+        }
+    }
+
+    /// Forgets the largest gaps between heartbeats, so that those before, during and after
+    /// something can be told apart.
+    package func resetGaps() {
+        for vcpu in vcpus { vcpu.heartbeat.resetGap() }
+    }
+
+    /// Forgets the largest gaps that the guest itself has measured.
+    ///
+    /// Writes guest memory: not before its pages are present, and not while the machine is paused
+    /// for a migration, as it would then be sent or not.
+    package func resetGuestGaps() {
+        for index in vcpus.indices { WalkerBlock(memory, index).resetGap() }
+    }
+
+    /// What each vCPU of the walker has counted.
+    ///
+    /// Reads guest memory: sleeps in userfaultfd while these pages are absent.
+    package var statistics: [WalkerStatistics] {
+        vcpus.indices.map { index in
+            WalkerBlock(memory, index).statistics(tscKilohertz: description.tscKhz)
+        }
+    }
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import FoundationEssentials
+internal import KVM
+internal import LinuxSystem
+package import MigrationWire
+
+/// Everything KVM holds for a machine that is not guest memory.
+extension Machine {
+    /// Reads the state of a parked machine.
+    ///
+    /// Part of the downtime: some ten system calls for each vCPU, and as many allocations.
+    package func saveState() throws(MachineError) -> WireMachineState {
+        precondition(isParked, "state is saved while no vCPU runs")
+        var state = WireMachineState()
+        do {
+            state.clock = WireClockState(try virtualMachine.clock())
+            state.vcpus.reserveCapacity(vcpus.count)
+            for vcpu in vcpus { state.vcpus.append(try save(vcpu.virtualCPU)) }
+        } catch let error as SystemError {
+            throw .system(error)
+        } catch let error as MachineError {
+            throw error
+        } catch {
+            preconditionFailure("\(error)")
+        }
+        return state
+    }
+
+    /// Puts saved state into a parked machine that was built from the source's description.
+    ///
+    /// - Parameter state: May come from a hostile peer: sizes, counts and register numbers are
+    ///   checked before anything changes. After an error other than ``MachineError/state(_:)``
+    ///   KVM has refused contents, and the machine is useless.
+    package func loadState(_ state: WireMachineState) throws(MachineError) {
+        precondition(isParked, "state is loaded while no vCPU runs")
+        let check = StateCheck(
+            vcpuCount: vcpus.count,
+            xsaveByteCount: vcpus[0].virtualCPU.xsaveByteCount,
+            tscKilohertz: description.tscKhz,
+            registers: savedRegisters
+        )
+        do {
+            try check.check(state)
+        } catch {
+            throw .state(error)
+        }
+        do {
+            // The VM's clock before any vCPU's, which are derived from it: where real time came
+            // with it, KVM adds the time of the stop. And before any vCPU runs: a guest that saw
+            // an old clock may wait for minutes.
+            try virtualMachine.setClock(VirtualMachineClock(state.clock))
+            let time = TimeRestore(
+                state,
+                clock: try virtualMachine.clock(),
+                guestKilohertz: description.tscKhz,
+                hostKilohertz: hostTSCKilohertz
+            )
+            for (vcpu, saved) in zip(vcpus, state.vcpus) {
+                try load(saved, time, into: vcpu.virtualCPU)
+            }
+        } catch let error as SystemError {
+            throw .system(error)
+        } catch let error as MachineError {
+            throw error
+        } catch {
+            preconditionFailure("\(error)")
+        }
+    }
+
+    private func save(_ vcpu: VirtualCPU) throws -> WireVCPUState {
+        var state = WireVCPUState()
+        // First: to read it makes KVM act on pending INIT and SIPI, which change all the rest.
+        state.mpState = try vcpu.multiprocessingState()
+        for structure in StateStructure.allCases where structure != .events {
+            state[structure] = Data(try vcpu.state(structure))
+        }
+        state.xsave = Data(try vcpu.vectorState())
+        var registers = savedRegisters.template
+        let count = try vcpu.read(&registers)
+        guard count == registers.count else {
+            throw MachineError.registerRefused(
+                vcpu: vcpu.index,
+                index: registers.index(at: min(count, registers.count - 1))
+            )
+        }
+        state.tsc = registers.value(at: 0)
+        state.msrs = (1..<registers.count).map { position in
+            var register = WireModelSpecificRegister()
+            register.index = registers.index(at: position)
+            register.value = registers.value(at: position)
+            return register
+        }
+        if let offset = try vcpu.tscOffset() { state.tscOffset = offset }
+        state.tscKhz = description.tscKhz
+        // An interrupt controller's state would be read here.
+        // Last: reading other state can still move pending events.
+        state.events = Data(try vcpu.state(.events))
+        return state
+    }
+
+    private func load(
+        _ state: WireVCPUState,
+        _ time: TimeRestore,
+        into vcpu: VirtualCPU
+    ) throws {
+        // CPUID was set when the vCPU was made: KVM checks all the rest against it.
+        try vcpu.setMultiprocessingState(state.mpState)
+        // Registers before events: to set them clears pending exceptions.
+        try vcpu.setState(.registers, [UInt8](state.regs))
+        // Control registers and EFER before what depends on the mode they make.
+        try vcpu.setState(.specialRegisters, [UInt8](state.sregs))
+        try vcpu.setState(.extendedControlRegisters, [UInt8](state.xcrs))
+        var vectors = [UInt8](state.xsave)
+        if vectors.count < vcpu.xsaveByteCount {
+            vectors += repeatElement(0, count: vcpu.xsaveByteCount - vectors.count)
+        }
+        try vcpu.setVectorState(vectors)
+        try vcpu.setState(.debugRegisters, [UInt8](state.debugRegisters))
+        // An interrupt controller's state belongs here: it needs the APIC base of the special
+        // registers, and its timer registers below need it.
+        try setRegisters(state, time, vcpu)
+        try vcpu.setState(.events, [UInt8](state.events))
+        // Keeps the guest's watchdogs quiet about the stop.
+        try vcpu.noteClockWasStopped()
+    }
+
+    /// Sets the TSC, and then all other model-specific registers.
+    private func setRegisters(
+        _ state: WireVCPUState,
+        _ time: TimeRestore,
+        _ vcpu: VirtualCPU
+    ) throws {
+        var registers = ModelSpecificRegisters(indices: [])
+        switch time {
+        case .offsets(let offsets):
+            try vcpu.setTSCOffset(offsets[vcpu.index])
+        case .values:
+            registers.append(index: ModelSpecificRegisters.tscIndex, value: state.tsc)
+        }
+        for register in state.msrs {
+            registers.append(index: register.index, value: register.value)
+        }
+        let count = try vcpu.set(registers)
+        guard count == registers.count else {
+            throw MachineError.registerRefused(
+                vcpu: vcpu.index,
+                index: registers.index(at: min(count, registers.count - 1))
+            )
+        }
+    }
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import KVM
+package import LinuxSystem
+
+/// What became of a machine's threads when it was stopped.
+package enum StopOutcome: Equatable, Sendable {
+    /// All have ended.
+    case stopped
+    /// Some vCPUs do not come out of the kernel: they wait for guest memory that never arrives.
+    case stuck(vcpus: [Int])
+}
+
+extension Machine {
+    /// Longest wait for threads to come up, or to stop.
+    private static let threadLimit = Duration.seconds(2)
+    /// After this time a thread that has not come out is kicked again.
+    private static let kickInterval = Duration.milliseconds(10)
+
+    /// Starts a thread for each vCPU, and returns when all of them are parked.
+    ///
+    /// - Parameter handler: Called for memory-fault exits; without one they end the guest.
+    package func startThreads(
+        memoryFaultHandler handler: MemoryFaultHandler? = nil
+    ) throws(MachineError) {
+        do {
+            try KickSignal.install()
+            for vcpu in vcpus { try vcpu.start(handler) }
+        } catch {
+            throw .system(error)
+        }
+        let late = awaitAcknowledgement(of: control.order.value, within: Self.threadLimit)
+        guard late.isEmpty else { throw .pauseTimedOut(vcpus: late) }
+    }
+
+    /// Lets all vCPUs run. `firstRun` and heartbeats tell when they do.
+    package func resume() {
+        control.clearFirstRun()
+        _ = control.give(.running)
+    }
+
+    /// The earliest KVM_RUN of any vCPU since the last `resume()`; nil before it.
+    package var firstRun: MonotonicTime? { control.firstRun }
+
+    /// Stops all vCPUs at an instruction boundary.
+    ///
+    /// Afterwards no thread enters the guest, accesses to ports under way are completed, and
+    /// guest memory does not change any more.
+    ///
+    /// - Parameter limit: The longest wait. When it is over the machine is in between: either
+    ///   `resume()` it, or try again.
+    /// - Returns: When the last vCPU left KVM_RUN.
+    package func pause(within limit: Duration) throws(MachineError) -> MonotonicTime {
+        let order = control.give(.parked)
+        let late = awaitAcknowledgement(of: order, within: limit)
+        guard late.isEmpty else { throw .pauseTimedOut(vcpus: late) }
+        return vcpus.compactMap(\.leftRun).max() ?? .now
+    }
+
+    /// Ends the threads, within two seconds. Calling it again does nothing.
+    ///
+    /// A vCPU may sleep in userfaultfd inside KVM_RUN, for a page that will not come any more, and
+    /// KVM does not let a signal end that sleep on every kernel. Such a thread is given up: it
+    /// keeps what it uses, and ends with the process, which should `_exit`.
+    ///
+    /// - Returns: Whether all threads have ended.
+    @discardableResult
+    package func stop() -> StopOutcome {
+        let order = control.give(.stopping)
+        let running = vcpus.filter(\.isStarted)
+        guard !running.isEmpty else { return .stopped }
+        let stuck = awaitAcknowledgement(of: order, within: Self.threadLimit)
+        for vcpu in running {
+            if stuck.contains(vcpu.virtualCPU.index) { vcpu.abandon() } else { vcpu.join() }
+        }
+        return stuck.isEmpty ? .stopped : .stuck(vcpus: stuck)
+    }
+
+    /// Whether no vCPU can be in the guest.
+    var isParked: Bool {
+        let order = control.order.value
+        return RunControl.state(of: order) != .running
+            && vcpus.allSatisfy { !$0.isStarted || $0.hasAcknowledged(order) }
+    }
+
+    /// Interrupts all vCPUs and waits until they have seen an order.
+    ///
+    /// - Returns: Those that have not.
+    private func awaitAcknowledgement(of order: UInt32, within limit: Duration) -> [Int] {
+        let end = MonotonicTime.now.advanced(by: limit)
+        while true {
+            let seen = control.acknowledgements.value
+            let late = vcpus.filter { $0.isStarted && !$0.hasAcknowledged(order) }
+            guard !late.isEmpty, MonotonicTime.now < end else {
+                return late.map(\.virtualCPU.index)
+            }
+            for vcpu in late { vcpu.interrupt() }
+            control.acknowledgements.wait(while: seen, timeout: Self.kickInterval)
+        }
+    }
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CGuest
+internal import Glibc
+internal import KVM
+internal import LinuxSystem
+internal import Synchronization
+
+/// One vCPU and the thread that runs it.
+///
+/// The thread blocks in KVM_RUN, where a kick and the immediate exit wake it, and on the order of
+/// ``RunControl``, where a new order wakes it. It takes no lock and allocates nothing as long as
+/// the guest goes on.
+final class VCPUThread: Sendable {
+    let virtualCPU: VirtualCPU
+    let heartbeat = HeartbeatRecorder()
+
+    private let control: RunControl
+    private let thread = Mutex<Thread?>(nil)
+    /// The last order seen outside KVM_RUN; written by the thread.
+    private let acknowledgedOrder = Atomic<UInt32>(.max)
+    /// When the thread last left KVM_RUN; written by the thread.
+    private let leftRunNanoseconds = Atomic<UInt64>(0)
+
+    /// How long HLT lasts at most: there is no timer interrupt to end it.
+    private static let longestHalt = Duration.milliseconds(1)
+    /// Re-entries that completing one access to a port may take (string instructions take more
+    /// than one).
+    private static let mostCompletions = 64
+
+    init(_ virtualCPU: VirtualCPU, control: RunControl) {
+        self.virtualCPU = virtualCPU
+        self.control = control
+    }
+
+    /// Starts the thread; it obeys the present order.
+    func start(_ handler: MemoryFaultHandler?) throws(SystemError) {
+        try thread.withLock { (slot: inout Thread?) throws(SystemError) in
+            slot = try Thread(name: "vcpu-\(virtualCPU.index)") { [self] in obey(handler) }
+        }
+    }
+
+    /// Whether there is a thread: started, and neither joined nor given up.
+    var isStarted: Bool { thread.withLock { $0 != nil } }
+
+    /// Whether the thread has seen an order and is out of the guest.
+    func hasAcknowledged(_ order: UInt32) -> Bool {
+        // Pairs with the release in `acknowledge(_:)`: the time it left KVM_RUN is visible.
+        acknowledgedOrder.load(ordering: .acquiring) == order
+    }
+
+    /// When it last left KVM_RUN; nil when it never has.
+    var leftRun: MonotonicTime? {
+        let nanoseconds = leftRunNanoseconds.load(ordering: .relaxed)
+        return nanoseconds == 0 ? nil : MonotonicTime(nanoseconds: nanoseconds)
+    }
+
+    /// Gets the thread out of the guest, to look at its order.
+    func interrupt() {
+        virtualCPU.requestImmediateExit()
+        thread.withLock { $0?.kick() }
+    }
+
+    /// Waits for the thread, which has acknowledged the order to stop.
+    func join() {
+        if let ended = thread.withLock({ $0.take() }) { ended.join() }
+    }
+
+    /// Gives up a thread that does not come out of the kernel. It ends with the process.
+    func abandon() {
+        if let stuck = thread.withLock({ $0.take() }) { stuck.abandon() }
+    }
+}
+
+extension VCPUThread {
+    /// Body of the thread.
+    private func obey(_ handler: MemoryFaultHandler?) {
+        var isOver = false
+        while true {
+            let order = control.order.value
+            switch RunControl.state(of: order) {
+            case .running where !isOver:
+                isOver = runGuest(under: order, handler) == .over
+            case .running, .parked:
+                acknowledge(order)
+                control.order.wait(while: order, timeout: nil)
+            case .stopping:
+                acknowledge(order)
+                return
+            }
+        }
+    }
+
+    private func acknowledge(_ order: UInt32) {
+        guard acknowledgedOrder.load(ordering: .relaxed) != order else { return }
+        acknowledgedOrder.store(order, ordering: .releasing)
+        control.acknowledgements.add(1)
+    }
+
+    private enum Continuation {
+        case goOn
+        case over
+    }
+
+    /// Runs the guest until there is another order, or the guest is over.
+    private func runGuest(under order: UInt32, _ handler: MemoryFaultHandler?) -> Continuation {
+        // Who gives another order does so first and then requests the exit: either that request
+        // comes after this line and holds, or the other order is visible in the next one.
+        virtualCPU.allowRun()
+        guard control.order.value == order else { return .goOn }
+        control.noteRun(at: .now)
+        var result = Continuation.goOn
+        do {
+            while result == .goOn && control.order.value == order {
+                result = handle(try virtualCPU.run(), order, handler)
+            }
+            if result == .goOn { try completeAccess() }
+        } catch {
+            control.end(.failed(vcpu: virtualCPU.index, error))
+            result = .over
+        }
+        leftRunNanoseconds.store(MonotonicTime.now.nanoseconds, ordering: .relaxed)
+        return result
+    }
+
+    private func handle(
+        _ exit: VirtualCPUExit,
+        _ order: UInt32,
+        _ handler: MemoryFaultHandler?
+    ) -> Continuation {
+        switch exit {
+        case .interrupted:
+            return .goOn
+        case .portAccess(let access) where access.port == UInt16(CGUEST_PORT_HEARTBEAT):
+            heartbeat.record(at: .now)
+            return .goOn
+        case .portAccess(let access) where access.port == UInt16(CGUEST_PORT_CORRUPTION):
+            control.end(.corruption(WalkerBlock(control.memory, virtualCPU.index).corruption))
+            return .over
+        case .halt:
+            control.order.wait(while: order, timeout: Self.longestHalt)
+            return .goOn
+        case .memoryFault(let fault):
+            if let handler, handler(virtualCPU.index, fault.address, fault.byteCount) {
+                return .goOn
+            }
+            control.end(.unexpectedExit(vcpu: virtualCPU.index, exit))
+            return .over
+        case .shutdown:
+            control.end(.shutdown(vcpu: virtualCPU.index))
+            return .over
+        case .portAccess, .deviceAccess, .failedEntry, .internalError, .unknown:
+            control.end(.unexpectedExit(vcpu: virtualCPU.index, exit))
+            return .over
+        }
+    }
+
+    /// Lets KVM finish the instruction that asked for a port, without running the next one.
+    ///
+    /// Registers saved before that would repeat or lose the access.
+    private func completeAccess() throws(SystemError) {
+        virtualCPU.requestImmediateExit()
+        for _ in 0..<Self.mostCompletions {
+            if try virtualCPU.run() == .interrupted { return }
+        }
+        throw SystemError(code: EBUSY, operation: "completing I/O in ioctl(KVM_RUN)")
+    }
+}
