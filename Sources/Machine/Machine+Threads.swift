@@ -33,6 +33,9 @@ extension Machine {
         guard late.isEmpty else { throw .pauseTimedOut(vcpus: late) }
     }
 
+    /// The tasks of the vCPU threads, as the kernel numbers them, once they have been started.
+    package var threadIDs: [CInt] { vcpus.map(\.threadID) }
+
     /// Lets all vCPUs run. `firstRun` and heartbeats tell when they do.
     package func resume() {
         control.clearFirstRun()
@@ -63,12 +66,19 @@ extension Machine {
     /// KVM does not let a signal end that sleep on every kernel. Such a thread is given up: it
     /// keeps what it uses, and ends with the process, which should `_exit`.
     ///
+    /// - Parameter release: Called when every vCPU has been told to stop: a place to wake those
+    ///   that sleep in userfaultfd. They leave KVM_RUN before they run any guest code.
     /// - Returns: Whether all threads have ended.
     @discardableResult
-    package func stop() -> StopOutcome {
+    package func stop(releasing release: () -> Void = {}) -> StopOutcome {
         let order = control.give(.stopping)
         let running = vcpus.filter(\.isStarted)
-        guard !running.isEmpty else { return .stopped }
+        guard !running.isEmpty else {
+            release()
+            return .stopped
+        }
+        for vcpu in running { vcpu.interrupt() }
+        release()
         let stuck = awaitAcknowledgement(of: order, within: Self.threadLimit)
         for vcpu in running {
             if stuck.contains(vcpu.virtualCPU.index) { vcpu.abandon() } else { vcpu.join() }
