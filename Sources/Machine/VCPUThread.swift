@@ -71,7 +71,9 @@ final class VCPUThread: Sendable {
         if let ended = thread.withLock({ $0.take() }) { ended.join() }
     }
 
-    /// Gives up a thread that does not come out of the kernel. It ends with the process.
+    /// Gives up a thread that does not come out of the kernel.
+    ///
+    /// It ends with the process.
     func abandon() {
         if let stuck = thread.withLock({ $0.take() }) { stuck.abandon() }
     }
