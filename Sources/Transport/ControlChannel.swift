@@ -16,6 +16,9 @@ package final class ControlChannel {
         self.lane = lane
     }
 
+    /// The longest wait for a peer to take a message.
+    private static let sendLimit = Duration.seconds(10)
+
     /// For a poll set; readable when a message begins or the lane is closed.
     package var rawDescriptor: CInt { lane.rawDescriptor }
 
@@ -32,6 +35,7 @@ package final class ControlChannel {
         precondition(bytes.count <= WireLimits.controlMessageByteCount, "our message is too long")
         let length = UInt32(bytes.count).littleEndian
         do {
+            try lane.limitBlocking(to: Self.sendLimit)
             let span = bytes.span
             unsafe try span.withUnsafeBytes { body throws(LaneError) in
                 unsafe try withUnsafeBytes(of: length) { header throws(LaneError) in
@@ -85,7 +89,6 @@ package final class ControlChannel {
     package func abort(_ reason: some CustomStringConvertible) {
         var abort = WireAbort()
         abort.reason = Self.printable(reason.description)
-        try? lane.limitBlocking(to: .seconds(1))
         try? send(.abort(abort))
     }
 

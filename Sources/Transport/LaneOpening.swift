@@ -103,8 +103,10 @@ package enum LaneOpening {
         }
     }
 
-    /// Sends a preamble. Who refuses without having read it may have closed already, and then its
-    /// answer is there to be received.
+    /// Sends a preamble.
+    ///
+    /// Who refuses without having read it may have closed already, and then its answer is there to
+    /// be received.
     private static func send(
         _ preamble: UnsafeRawBufferPointer,
         on lane: any Lane
