@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+private import LinuxSystem
 package import MigrationWire
 private import SwiftProtobuf
 
@@ -44,20 +45,20 @@ package final class ControlChannel {
 
     /// Waits for a message.
     ///
-    /// - Parameter limit: The longest wait for each part of it.
+    /// - Parameter limit: The longest wait for all of it.
     /// - Returns: Its body. An `abort` becomes an error.
     /// - Throws: ``MigrationError``: `aborted` by the peer, or what is wrong with the lane.
     package func receive(
         within limit: Duration
     ) throws(MigrationError) -> WireControlMessage.OneOf_Body {
         do {
-            try lane.limitBlocking(to: limit)
-            let header = try receive(byteCount: 4)
+            let deadline = MonotonicTime.now.advanced(by: limit)
+            let header = try receive(byteCount: 4, until: deadline)
             let length = header.reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
             guard length > 0, length <= UInt64(WireLimits.controlMessageByteCount) else {
                 throw LaneError.violation(lane.name, offset: offset, .messageByteCount(length))
             }
-            let bytes = try receive(byteCount: Int(length))
+            let bytes = try receive(byteCount: Int(length), until: deadline)
             guard let message = try? WireControlMessage(serializedBytes: bytes),
                 let body = message.body
             else { throw LaneError.violation(lane.name, offset: offset, .message) }
@@ -93,10 +94,17 @@ package final class ControlChannel {
         lane.shutdown()
     }
 
-    private func receive(byteCount: Int) throws(LaneError) -> [UInt8] {
+    private func receive(
+        byteCount: Int,
+        until deadline: MonotonicTime
+    ) throws(LaneError) -> [UInt8] {
         var bytes: [UInt8] = []
         // Grows with what has really come, not with what was announced.
         while bytes.count < byteCount {
+            // Each receive may wait for what is left: a peer that drips bytes gains no time.
+            let remaining = deadline.remaining
+            guard remaining > .zero else { throw .timedOut(lane.name) }
+            try lane.limitBlocking(to: remaining)
             let before = bytes.count
             let part = min(byteCount - before, 1 << 16)
             bytes.append(contentsOf: repeatElement(0, count: part))
@@ -111,13 +119,25 @@ package final class ControlChannel {
 
     /// A peer's words, without what could play tricks on a terminal.
     private static func printable(_ text: String) -> String {
-        String(
-            String.UnicodeScalarView(
-                text.unicodeScalars.lazy
-                    .filter { $0.value >= 0x20 && !(0x7f..<0xa0).contains($0.value) }
-                    .prefix(WireLimits.reasonByteCount)
-            )
-        )
+        var result = String.UnicodeScalarView()
+        var byteCount = 0
+        for scalar in text.unicodeScalars where isHarmless(scalar) {
+            byteCount += UTF8.width(scalar)
+            guard byteCount <= WireLimits.reasonByteCount else { break }
+            result.append(scalar)
+        }
+        return String(result)
+    }
+
+    /// Neither a control character nor one that turns the direction of text, breaks its line or
+    /// cannot be seen.
+    private static func isHarmless(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.properties.generalCategory {
+        case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse, .surrogate,
+            .unassigned:
+            false
+        default: true
+        }
     }
 }
 
