@@ -23,6 +23,28 @@ value_of() {
     echo "$2"
 }
 
+# Where the executables are: in APUS_BIN if that is set, otherwise in the release build, which is
+# made or brought up to date first. Where nothing has changed since it was made, nothing is done:
+# neither Swift nor a network is needed. Sets `bin`.
+provide_binaries() {
+    bin=${APUS_BIN:-.build/release}
+    local built=.build/release/apus-built
+    if [ -z "${APUS_BIN:-}" ] &&
+        { [ ! -e "$built" ] || [ -n "$(find Package.swift Sources -newer "$built" -print -quit)" ]; }
+    then
+        [ -z "${APUS_TESTBED:-}" ] ||
+            die "the release build is not up to date: run 'swift build -c release' outside the testbed"
+        scripts/setup
+        say "swift build -c release"
+        timeout 1800 swift build -c release >&2
+        touch "$built"
+    fi
+    local program
+    for program in apus-source apus-destination; do
+        [ -x "$bin/$program" ] || die "no $bin/$program: remove .build/release/apus-built, and try again"
+    done
+}
+
 # Sanitized builds have folders of their own, so that the main build stays as it is.
 # run_sanitized thread|address TEST-TARGET...
 run_sanitized() {
