@@ -112,6 +112,7 @@ let package = Package(
             path: "Tests/TestSupport",
             swiftSettings: strict
         ),
+        tests("LinuxSystemTests", ["LinuxSystem", "TestSupport"]),
         tests("KVMTests", ["LinuxSystem", "GuestMemory", "KVM", "TestSupport"]),
         tests(
             "MachineTests",
