@@ -113,6 +113,7 @@ let package = Package(
             swiftSettings: strict
         ),
         tests("LinuxSystemTests", ["LinuxSystem", "TestSupport"]),
+        tests("GuestMemoryTests", ["LinuxSystem", "GuestMemory", "TestSupport"]),
         tests("KVMTests", ["LinuxSystem", "GuestMemory", "KVM", "TestSupport"]),
         tests(
             "MachineTests",
