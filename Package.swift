@@ -114,6 +114,10 @@ let package = Package(
         ),
         tests("LinuxSystemTests", ["LinuxSystem", "TestSupport"]),
         tests("GuestMemoryTests", ["LinuxSystem", "GuestMemory", "TestSupport"]),
+        tests(
+            "UserfaultTests",
+            ["CLinux", "LinuxSystem", "GuestMemory", "Userfault", "TestSupport"]
+        ),
         tests("KVMTests", ["LinuxSystem", "GuestMemory", "KVM", "TestSupport"]),
         tests(
             "MachineTests",
