@@ -118,6 +118,10 @@ let package = Package(
             "UserfaultTests",
             ["CLinux", "LinuxSystem", "GuestMemory", "Userfault", "TestSupport"]
         ),
+        tests(
+            "MigrationWireTests",
+            ["LinuxSystem", "GuestMemory", "MigrationWire", "TestSupport"]
+        ),
         tests("KVMTests", ["LinuxSystem", "GuestMemory", "KVM", "TestSupport"]),
         tests(
             "MachineTests",
