@@ -122,6 +122,10 @@ let package = Package(
             "MigrationWireTests",
             ["LinuxSystem", "GuestMemory", "MigrationWire", "TestSupport"]
         ),
+        tests(
+            "TransportTests",
+            ["LinuxSystem", "GuestMemory", "MigrationWire", "Transport", "TestSupport", protobuf]
+        ),
         tests("KVMTests", ["LinuxSystem", "GuestMemory", "KVM", "TestSupport"]),
         tests(
             "MachineTests",
