@@ -112,6 +112,11 @@ let package = Package(
             path: "Tests/TestSupport",
             swiftSettings: strict
         ),
+        .target(
+            name: "CAllocationCounter",
+            path: "Tests/CAllocationCounter",
+            cSettings: [.enableWarning("all"), .enableWarning("extra")]
+        ),
         tests("LinuxSystemTests", ["LinuxSystem", "TestSupport"]),
         tests("GuestMemoryTests", ["LinuxSystem", "GuestMemory", "TestSupport"]),
         tests(
@@ -125,6 +130,13 @@ let package = Package(
         tests(
             "TransportTests",
             ["LinuxSystem", "GuestMemory", "MigrationWire", "Transport", "TestSupport", protobuf]
+        ),
+        tests(
+            "AllocationTests",
+            [
+                "CAllocationCounter", "LinuxSystem", "GuestMemory", "MigrationWire", "Transport",
+                "TestSupport",
+            ]
         ),
         tests("KVMTests", ["LinuxSystem", "GuestMemory", "KVM", "TestSupport"]),
         tests(
