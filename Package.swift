@@ -120,5 +120,19 @@ let package = Package(
                 "TestSupport", protobuf,
             ]
         ),
+        .target(
+            name: "ProcessSupport",
+            dependencies: ["LinuxSystem", "MigrationWire", "Telemetry"],
+            path: "Tests/ProcessSupport",
+            swiftSettings: strict
+        ),
+        tests("EndToEndTests", ["Telemetry", "TestSupport", "ProcessSupport"]),
+        tests(
+            "HostilePeerTests",
+            [
+                "LinuxSystem", "MigrationWire", "Telemetry", "TestSupport", "ProcessSupport",
+                protobuf,
+            ]
+        ),
     ]
 )
