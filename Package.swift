@@ -87,7 +87,7 @@ let package = Package(
         library(
             "Console",
             [
-                "LinuxSystem", "GuestMemory", "Transport", "Machine", "Telemetry",
+                "LinuxSystem", "GuestMemory", "MigrationWire", "Transport", "Machine", "Telemetry",
                 "MigrationSource", argumentParser,
             ]
         ),

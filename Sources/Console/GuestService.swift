@@ -2,7 +2,8 @@
 
 package import LinuxSystem
 package import Machine
-package import MigrationSource
+internal import MigrationSource
+internal import MigrationWire
 package import Telemetry
 package import Transport
 
@@ -55,8 +56,7 @@ package struct GuestService {
         case .lost(let error, let report):
             conclude(report)
             console.noted("the guest is lost: \(error)")
-            if case .digest = error { return .digestMismatch }
-            return .guestLost
+            return error.isDigestMismatch ? .digestMismatch : .guestLost
         case .stopped, .deadline:
             console.noted("the guest is stopped")
             return .success

@@ -17,6 +17,7 @@ package final class KVMSystem: Sendable {
     /// Opens a KVM device and checks the version of its interface.
     ///
     /// - Parameter path: The device; tests pass something else.
+    /// - Throws: Why it cannot be used.
     ///
     /// Kernel interface: open(2), `ioctl(KVM_GET_API_VERSION)`.
     package init(path: String = "/dev/kvm") throws(KVMUnavailable) {

@@ -13,6 +13,7 @@ extension VirtualCPU {
     ///   - entry: Address of the first instruction.
     ///   - pageTables: Guest physical address of the top-level page table.
     ///   - argument: Goes to RDI, like the first argument of a C function.
+    /// - Throws: What the kernel answers; nothing is expected here.
     package func enterLongMode(
         at entry: UInt64,
         pageTables: UInt64,

@@ -38,6 +38,7 @@ extension VirtualCPU {
     /// Sets the FPU and vector state.
     ///
     /// - Parameter bytes: Exactly `xsaveByteCount`; anything else traps.
+    /// - Throws: `EINVAL` for features that this processor or this guest's CPUID does not have.
     ///
     /// Kernel interface: `ioctl(KVM_SET_XSAVE)`.
     package func setVectorState(_ bytes: [UInt8]) throws(SystemError) {
@@ -55,7 +56,9 @@ extension VirtualCPU {
         return state.mp_state
     }
 
-    /// Sets `KVM_MP_STATE_*`. Without an in-kernel interrupt controller only "runnable" is taken.
+    /// Sets `KVM_MP_STATE_*`.
+    ///
+    /// Without an in-kernel interrupt controller only "runnable" is taken.
     package func setMultiprocessingState(_ value: UInt32) throws(SystemError) {
         var state = kvm_mp_state(mp_state: value)
         try checked(
@@ -93,7 +96,8 @@ extension VirtualCPU {
 
     /// Sets what CPUID answers, before the vCPU first runs.
     ///
-    /// - Parameter entries: At most 256; more is `E2BIG`.
+    /// - Parameter entries: At most 256.
+    /// - Throws: `E2BIG` for more, `EINVAL` for what the kernel finds impossible.
     ///
     /// Kernel interface: `ioctl(KVM_SET_CPUID2)`.
     package func setCPUID(_ entries: [CPUIDEntry]) throws(SystemError) {

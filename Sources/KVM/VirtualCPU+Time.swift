@@ -6,7 +6,9 @@ package import LinuxSystem
 
 /// The time-stamp counter of a vCPU.
 extension VirtualCPU {
-    /// Frequency of the guest's TSC in kHz. Kernel interface: `ioctl(KVM_GET_TSC_KHZ)`.
+    /// Frequency of the guest's TSC in kHz.
+    ///
+    /// Kernel interface: `ioctl(KVM_GET_TSC_KHZ)`.
     package func tscKilohertz() throws(SystemError) -> UInt32 {
         UInt32(
             try checked(

@@ -58,6 +58,8 @@ package final class VirtualMachine: Sendable {
     /// Creates a vCPU.
     ///
     /// - Parameter index: Its number, from zero; also its APIC id.
+    /// - Returns: The vCPU, in the state after a reset.
+    /// - Throws: `EINVAL` for an index beyond ``KVMCapability/mostVCPUs``.
     ///
     /// Kernel interface: `ioctl(KVM_CREATE_VCPU)`, mmap(2).
     package func makeVirtualCPU(index: Int) throws(SystemError) -> VirtualCPU {
@@ -89,7 +91,9 @@ package final class VirtualMachine: Sendable {
         return max(0, Int(result))
     }
 
-    /// Reads the clock. Kernel interface: `ioctl(KVM_GET_CLOCK)`.
+    /// Reads the clock.
+    ///
+    /// Kernel interface: `ioctl(KVM_GET_CLOCK)`.
     package func clock() throws(SystemError) -> VirtualMachineClock {
         var data = kvm_clock_data()
         try checked(

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import CLinux
 internal import Glibc
 private import Synchronization
 
@@ -38,6 +39,11 @@ package final class ThreadGroup: Sendable {
         }
         for member in all { member.join() }
     }
+}
+
+/// The calling thread's task, as the kernel numbers it. Kernel interface: gettid(2).
+package func currentThreadID() -> CInt {
+    clinux_gettid()
 }
 
 /// Lets another thread run on this processor.

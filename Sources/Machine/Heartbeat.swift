@@ -23,7 +23,9 @@ package struct Heartbeat: Equatable, Sendable {
     }
 }
 
-/// Where a vCPU thread notes heartbeats, for others to read. One writer, no lock.
+/// Where a vCPU thread notes heartbeats, for others to read.
+///
+/// One writer, no lock.
 final class HeartbeatRecorder: Sendable {
     private let count = Atomic<UInt64>(0)
     private let last = Atomic<UInt64>(0)

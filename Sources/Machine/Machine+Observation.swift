@@ -9,8 +9,10 @@ extension Machine {
     /// Lock-free; never touches guest memory.
     package var heartbeats: [Heartbeat] { vcpus.map(\.heartbeat.value) }
 
-    /// Goes on from what the source saw, while parked: the first heartbeat here then measures the
-    /// time since the last one there. Both must read the same CLOCK_MONOTONIC.
+    /// Goes on from what the source saw.
+    ///
+    /// Call while parked. The first heartbeat here then measures the time since the last one
+    /// there; both must read the same CLOCK_MONOTONIC.
     ///
     /// - Parameter heartbeats: One for each vCPU; others are ignored, missing ones stay.
     package func continueHeartbeats(from heartbeats: [Heartbeat]) {

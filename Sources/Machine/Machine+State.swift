@@ -17,12 +17,8 @@ extension Machine {
             state.clock = WireClockState(try virtualMachine.clock())
             state.vcpus.reserveCapacity(vcpus.count)
             for vcpu in vcpus { state.vcpus.append(try save(vcpu.virtualCPU)) }
-        } catch let error as SystemError {
-            throw .system(error)
-        } catch let error as MachineError {
-            throw error
         } catch {
-            preconditionFailure("\(error)")
+            throw MachineError(error)
         }
         return state
     }
@@ -30,8 +26,9 @@ extension Machine {
     /// Puts saved state into a parked machine that was built from the source's description.
     ///
     /// - Parameter state: May come from a hostile peer: sizes, counts and register numbers are
-    ///   checked before anything changes. After an error other than ``MachineError/state(_:)``
-    ///   KVM has refused contents, and the machine is useless.
+    ///   checked before anything changes.
+    /// - Throws: ``MachineError/state(_:)`` when nothing was changed. After any other error KVM
+    ///   has refused contents, and the machine is useless.
     package func loadState(_ state: WireMachineState) throws(MachineError) {
         precondition(isParked, "state is loaded while no vCPU runs")
         let check = StateCheck(
@@ -53,18 +50,14 @@ extension Machine {
             let time = TimeRestore(
                 state,
                 clock: try virtualMachine.clock(),
-                guestKilohertz: description.tscKhz,
-                hostKilohertz: hostTSCKilohertz
+                kilohertz: description.tscKhz,
+                rate: tscRate
             )
             for (vcpu, saved) in zip(vcpus, state.vcpus) {
                 try load(saved, time, into: vcpu.virtualCPU)
             }
-        } catch let error as SystemError {
-            throw .system(error)
-        } catch let error as MachineError {
-            throw error
         } catch {
-            preconditionFailure("\(error)")
+            throw MachineError(error)
         }
     }
 

@@ -20,6 +20,7 @@ extension Machine {
     /// Starts a thread for each vCPU, and returns when all of them are parked.
     ///
     /// - Parameter handler: Called for memory-fault exits; without one they end the guest.
+    /// - Throws: When there are too few resources for threads.
     package func startThreads(
         memoryFaultHandler handler: MemoryFaultHandler? = nil
     ) throws(MachineError) {
@@ -33,7 +34,12 @@ extension Machine {
         guard late.isEmpty else { throw .pauseTimedOut(vcpus: late) }
     }
 
-    /// Lets all vCPUs run. `firstRun` and heartbeats tell when they do.
+    /// The tasks of the vCPU threads, as the kernel numbers them, once they have been started.
+    package var threadIDs: [CInt] { vcpus.map(\.threadID) }
+
+    /// Lets all vCPUs run.
+    ///
+    /// `firstRun` and heartbeats tell when they do.
     package func resume() {
         control.clearFirstRun()
         _ = control.give(.running)
@@ -50,6 +56,7 @@ extension Machine {
     /// - Parameter limit: The longest wait. When it is over the machine is in between: either
     ///   `resume()` it, or try again.
     /// - Returns: When the last vCPU left KVM_RUN.
+    /// - Throws: ``MachineError/pauseTimedOut(vcpus:)``, and nothing else.
     package func pause(within limit: Duration) throws(MachineError) -> MonotonicTime {
         let order = control.give(.parked)
         let late = awaitAcknowledgement(of: order, within: limit)
@@ -57,18 +64,26 @@ extension Machine {
         return vcpus.compactMap(\.leftRun).max() ?? .now
     }
 
-    /// Ends the threads, within two seconds. Calling it again does nothing.
+    /// Ends the threads, within two seconds.
     ///
-    /// A vCPU may sleep in userfaultfd inside KVM_RUN, for a page that will not come any more, and
-    /// KVM does not let a signal end that sleep on every kernel. Such a thread is given up: it
-    /// keeps what it uses, and ends with the process, which should `_exit`.
+    /// Calling it again does nothing. A vCPU may sleep in userfaultfd inside KVM_RUN, for a page
+    /// that will not come any more, and KVM does not let a signal end that sleep on every kernel.
+    /// Such a thread is given up: it keeps what it uses, and ends with the process, which should
+    /// `_exit`.
     ///
+    /// - Parameter release: Called when every vCPU has been told to stop: a place to wake those
+    ///   that sleep in userfaultfd. They leave KVM_RUN before they run any guest code.
     /// - Returns: Whether all threads have ended.
     @discardableResult
-    package func stop() -> StopOutcome {
+    package func stop(releasing release: () -> Void = {}) -> StopOutcome {
         let order = control.give(.stopping)
         let running = vcpus.filter(\.isStarted)
-        guard !running.isEmpty else { return .stopped }
+        guard !running.isEmpty else {
+            release()
+            return .stopped
+        }
+        for vcpu in running { vcpu.interrupt() }
+        release()
         let stuck = awaitAcknowledgement(of: order, within: Self.threadLimit)
         for vcpu in running {
             if stuck.contains(vcpu.virtualCPU.index) { vcpu.abandon() } else { vcpu.join() }

@@ -21,8 +21,8 @@ package final class Machine: Sendable {
     let control: RunControl
     let walkerLayout: WalkerLayout
     let savedRegisters: SavedRegisters
-    /// Frequency of the TSC that vCPUs have on this host unless told otherwise.
-    let hostTSCKilohertz: UInt32
+    /// How the guest's TSC relates to this host's.
+    let tscRate: TSCRate
 
     /// Name of the built-in guest in a description.
     package static let walker = "walker"
@@ -34,6 +34,8 @@ package final class Machine: Sendable {
     /// - Parameters:
     ///   - layout: Guest memory.
     ///   - vCPUCount: 1 to ``mostVCPUs``.
+    /// - Returns: The host's CPUID, less what a machine cannot keep, and the frequency of its TSC.
+    /// - Throws: Whatever keeps KVM from being used.
     ///
     /// Creates a VM with one vCPU to ask for the TSC, and drops it.
     package static func describe(
@@ -60,13 +62,15 @@ package final class Machine: Sendable {
         }
     }
 
-    /// Builds the machine: VM, memory, vCPUs. Nothing runs, and no thread is started.
+    /// Builds the machine: VM, memory, vCPUs.
     ///
-    /// All that takes long is done here, so that it can be done before a switchover.
+    /// Nothing runs, and no thread is started. All that takes long is done here, so that it can be
+    /// done before a switchover.
     ///
     /// - Parameters:
     ///   - description: What to build; may come from a peer.
     ///   - memory: The guest's memory, of the layout in the description.
+    /// - Throws: What this host lacks, or what is wrong with the description.
     package init(
         description: WireMachineDescription,
         memory: GuestRAM
@@ -85,25 +89,20 @@ package final class Machine: Sendable {
             try virtualMachine.setMemory(memory)
             let control = try RunControl(memory: memory)
             var vcpus: [VCPUThread] = []
-            var hostKilohertz: UInt32 = 0
+            var rate = TSCRate.host
             for index in 0..<count {
                 let vcpu = try virtualMachine.makeVirtualCPU(index: index)
-                hostKilohertz = try vcpu.tscKilohertz()
-                try Self.setFrequency(of: vcpu, to: description.tscKhz, from: hostKilohertz)
+                rate = try Self.setFrequency(of: vcpu, to: description.tscKhz)
                 try vcpu.setCPUID(CPUModel.entries(cpuid, forVCPU: index))
                 vcpus.append(VCPUThread(vcpu, control: control))
             }
             savedRegisters = try SavedRegisters(of: vcpus[0].virtualCPU, in: system)
-            hostTSCKilohertz = hostKilohertz
+            tscRate = rate
             self.virtualMachine = virtualMachine
             self.vcpus = vcpus
             self.control = control
-        } catch let error as SystemError {
-            throw .system(error)
-        } catch let error as MachineError {
-            throw error
         } catch {
-            preconditionFailure("\(error)")
+            throw MachineError(error)
         }
         self.description = description
         self.memory = memory
@@ -173,12 +172,8 @@ extension Machine {
                 throw MachineError.missingCapability(name: capability.name)
             }
             return system
-        } catch let error as KVMUnavailable {
-            throw .kvmUnavailable(error)
-        } catch let error as MachineError {
-            throw error
         } catch {
-            preconditionFailure("\(error)")
+            throw MachineError(error)
         }
     }
 
@@ -204,16 +199,21 @@ extension Machine {
     /// Gives a vCPU the frequency of the guest's TSC, where it differs from the host's.
     private static func setFrequency(
         of vcpu: VirtualCPU,
-        to guest: UInt32,
-        from host: UInt32
-    ) throws(MachineError) {
-        // The kernel takes 250 parts in a million for the same, and so do the clocks of hosts.
-        let difference = guest > host ? guest - host : host - guest
-        if guest > 0 && UInt64(difference) * 1_000_000 <= UInt64(host) * 250 { return }
+        to guest: UInt32
+    ) throws(MachineError) -> TSCRate {
         do {
-            try vcpu.setTSCKilohertz(guest)
+            let host = try vcpu.tscKilohertz()
+            let difference = guest > host ? guest - host : host - guest
+            // The kernel takes 250 parts in a million for the same, and so do the clocks of hosts.
+            if guest > 0 && UInt64(difference) * 1_000_000 <= UInt64(host) * 250 { return .host }
+            do {
+                try vcpu.setTSCKilohertz(guest)
+            } catch {
+                throw MachineError.tscFrequency(guestKilohertz: guest, hostKilohertz: host)
+            }
+            return .scaled
         } catch {
-            throw .tscFrequency(guestKilohertz: guest, hostKilohertz: host)
+            throw MachineError(error)
         }
     }
 }

@@ -76,6 +76,16 @@ package enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// Takes an error of a module below, or one of this kind.
+    init(_ error: any Error) {
+        switch error {
+        case let error as MachineError: self = error
+        case let error as SystemError: self = .system(error)
+        case let error as KVMUnavailable: self = .kvmUnavailable(error)
+        default: preconditionFailure("an error of another kind: \(error)")
+        }
+    }
+
     private static func mebibytes(_ byteCount: Int) -> String { "\(byteCount >> 20) MiB" }
 }
 

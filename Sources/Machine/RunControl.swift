@@ -27,13 +27,17 @@ final class RunControl: Sendable {
         case stopping = 2
     }
 
-    /// The order: state in the two lowest bits, serial number above. Threads sleep on it.
+    /// The order: state in the two lowest bits, serial number above.
+    ///
+    /// Threads sleep on it.
     let order = FutexWord(State.parked.rawValue)
     /// Changes with every acknowledgement; who waits for threads sleeps on it.
     let acknowledgements = FutexWord(0)
     /// Set when the guest ends by itself.
     let ended: EventFD
-    /// Memory of the guest. Also keeps it mapped for as long as any vCPU thread lives.
+    /// Memory of the guest.
+    ///
+    /// Also keeps it mapped for as long as any vCPU thread lives.
     let memory: GuestRAM
 
     private let firstRunNanoseconds = Atomic<UInt64>(0)

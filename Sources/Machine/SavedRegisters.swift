@@ -8,7 +8,9 @@ internal import LinuxSystem
 /// Found out once, before anything is paused: those KVM lists, plus some it holds without listing
 /// them, less those that cannot be read and set back.
 struct SavedRegisters {
-    /// Ready to be read, all in one call. The TSC comes first: the timer that is programmed in its
+    /// Ready to be read, all in one call.
+    ///
+    /// The TSC comes first: the timer that is programmed in its
     /// terms (IA32_TSC_DEADLINE) must be set after it.
     let template: ModelSpecificRegisters
     /// Position of each register in `template`.

@@ -3,7 +3,9 @@
 internal import KVM
 internal import MigrationWire
 
-/// Looks at all of a saved state before any of it is loaded. It may come from a hostile peer.
+/// Looks at all of a saved state before any of it is loaded.
+///
+/// It may come from a hostile peer.
 struct StateCheck {
     let vcpuCount: Int
     let xsaveByteCount: Int

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// TSC ticks and nanoseconds. Numbers may come from a peer: nothing here overflows.
-enum Ticks {
+/// TSC ticks and nanoseconds.
+///
+/// Numbers may come from a peer: nothing here overflows.
+package enum Ticks {
     /// How long some ticks take; the largest number when that does not fit.
-    static func nanoseconds(_ ticks: UInt64, kilohertz: UInt32) -> UInt64 {
+    package static func nanoseconds(_ ticks: UInt64, kilohertz: UInt32) -> UInt64 {
         scaled(ticks, by: 1_000_000, over: UInt64(kilohertz))
     }
 
     /// How many ticks some time is, rounded down.
-    static func count(inNanoseconds nanoseconds: UInt64, kilohertz: UInt32) -> UInt64 {
+    package static func count(inNanoseconds nanoseconds: UInt64, kilohertz: UInt32) -> UInt64 {
         scaled(nanoseconds, by: UInt64(kilohertz), over: 1_000_000)
     }
 

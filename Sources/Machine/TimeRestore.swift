@@ -1,10 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import KVM
-internal import MigrationWire
+package import KVM
+package import MigrationWire
+
+/// How a guest's TSC relates to its host's.
+package enum TSCRate: Equatable, Sendable {
+    /// The same frequency: only an offset apart.
+    case host
+    /// Another frequency, which the processor makes by multiplication.
+    case scaled
+}
 
 /// How a vCPU's TSC goes on at the destination.
-enum TimeRestore: Equatable {
+package enum TimeRestore: Equatable, Sendable {
     /// Where both hosts relate their TSC to real time: offsets that let the guest's TSC go on as
     /// if it had never stopped, one for each vCPU.
     case offsets([UInt64])
@@ -14,33 +22,32 @@ enum TimeRestore: Equatable {
 
     /// Decides, by the algorithm of Documentation/virt/kvm/devices/vcpu.rst.
     ///
-    /// That algorithm is for a TSC that is not scaled. So it is taken only when the guest's
-    /// frequency is this host's, and when host TSC and offset made up the guest's TSC at the
-    /// source, to within a second.
+    /// That algorithm is for a TSC that is not scaled. So it is taken only when it is not scaled
+    /// here, and when at the source host TSC and offset made up the guest's TSC, to within a
+    /// second.
     ///
     /// - Parameters:
     ///   - state: The saved state, checked.
     ///   - clock: The VM's clock here, after it was set from the saved one.
-    ///   - guestKilohertz: Frequency of the guest's TSC.
-    ///   - hostKilohertz: Frequency of this host's.
-    init(
+    ///   - kilohertz: Frequency of the guest's TSC.
+    ///   - rate: How it relates to this host's.
+    package init(
         _ state: WireMachineState,
         clock: VirtualMachineClock,
-        guestKilohertz: UInt32,
-        hostKilohertz: UInt32
+        kilohertz: UInt32,
+        rate: TSCRate
     ) {
         self = .values
         let saved = VirtualMachineClock(state.clock)
-        guard saved.hasRealtime, saved.hasHostTSC, clock.hasHostTSC,
-            guestKilohertz == hostKilohertz
+        guard saved.hasRealtime, saved.hasHostTSC, clock.hasHostTSC, rate == .host
         else { return }
         // Guest time that has passed, in ticks; never backwards.
         guard clock.nanoseconds >= saved.nanoseconds else { return }
         let passed = Ticks.count(
             inNanoseconds: clock.nanoseconds - saved.nanoseconds,
-            kilohertz: guestKilohertz
+            kilohertz: kilohertz
         )
-        let second = UInt64(guestKilohertz) * 1000
+        let second = UInt64(kilohertz) * 1000
         var offsets: [UInt64] = []
         for vcpu in state.vcpus {
             guard vcpu.hasTscOffset else { return }

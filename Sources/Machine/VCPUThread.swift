@@ -21,6 +21,8 @@ final class VCPUThread: Sendable {
     private let acknowledgedOrder = Atomic<UInt32>(.max)
     /// When the thread last left KVM_RUN; written by the thread.
     private let leftRunNanoseconds = Atomic<UInt64>(0)
+    /// The thread's task, as the kernel numbers it; written by the thread before it acknowledges.
+    private let task = Atomic<CInt>(0)
 
     /// How long HLT lasts at most: there is no timer interrupt to end it.
     private static let longestHalt = Duration.milliseconds(1)
@@ -55,6 +57,9 @@ final class VCPUThread: Sendable {
         return nanoseconds == 0 ? nil : MonotonicTime(nanoseconds: nanoseconds)
     }
 
+    /// The thread's task, as the kernel numbers it; zero before its first acknowledgement.
+    var threadID: CInt { task.load(ordering: .relaxed) }
+
     /// Gets the thread out of the guest, to look at its order.
     func interrupt() {
         virtualCPU.requestImmediateExit()
@@ -66,7 +71,9 @@ final class VCPUThread: Sendable {
         if let ended = thread.withLock({ $0.take() }) { ended.join() }
     }
 
-    /// Gives up a thread that does not come out of the kernel. It ends with the process.
+    /// Gives up a thread that does not come out of the kernel.
+    ///
+    /// It ends with the process.
     func abandon() {
         if let stuck = thread.withLock({ $0.take() }) { stuck.abandon() }
     }
@@ -75,6 +82,7 @@ final class VCPUThread: Sendable {
 extension VCPUThread {
     /// Body of the thread.
     private func obey(_ handler: MemoryFaultHandler?) {
+        task.store(currentThreadID(), ordering: .relaxed)
         var isOver = false
         while true {
             let order = control.order.value

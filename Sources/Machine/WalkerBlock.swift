@@ -19,8 +19,9 @@ internal import Synchronization
         precondition(vcpu >= 0 && vcpu < Int(CGUEST_MOST_VCPUS))
         let page = PageIndex(Int(CGUEST_BLOCKS) >> GuestPage.shift + vcpu)
         let bytes = unsafe memory.bytes(of: PageRange(first: page, count: 1))
-        // SAFETY: the buffer is one page, never empty; `memory` outlives every use of the block.
-        unsafe base = unsafe bytes.baseAddress.unsafelyUnwrapped
+        // SAFETY: whoever has a block has the memory, too.
+        guard let start = bytes.baseAddress else { preconditionFailure("an empty page") }
+        unsafe base = start
         self.vcpu = vcpu
     }
 

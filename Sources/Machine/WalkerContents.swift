@@ -35,7 +35,9 @@ struct WalkerContents {
         position * Int(CGUEST_ZERO_FACTOR) % 100 < zeroPercent
     }
 
-    /// Fills one slice. Pages that stay zero are not touched, and cost no memory.
+    /// Fills one slice.
+    ///
+    /// Pages that stay zero are not touched, and cost no memory.
     ///
     /// - Parameters:
     ///   - memory: The guest's.

@@ -27,6 +27,7 @@ struct WalkerLayout {
     /// - Parameters:
     ///   - layout: The memory.
     ///   - vCPUCount: 1 to `CGUEST_MOST_VCPUS`.
+    /// - Throws: ``MachineError/guestMemory(_:)``.
     init(_ layout: GuestLayout, vCPUCount: Int) throws(MachineError) {
         guard let low = layout.regions.first, low.guestAddress == 0, layout.regions.count <= 2
         else { throw .guestMemory(.shape(layout.description)) }

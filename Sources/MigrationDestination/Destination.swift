@@ -145,7 +145,7 @@ package final class Destination {
         } catch {
             throw .machine(error.description)
         }
-        sourceHeartbeats = state.heartbeats.map(Heartbeat.init)
+        sourceHeartbeats = state.heartbeats.map { Heartbeat($0) }
         if clocks == .same { machine.continueHeartbeats(from: sourceHeartbeats) }
         timeline.mark(\.stateLoaded)
         try control.send(.loaded(WireLoaded()))
@@ -387,9 +387,9 @@ package final class Destination {
             let guest = ArrivedGuest(machine: machine, identity: identity)
             return .unconfirmed(guest, error, report)
         }
-        machine.prepareToStop()
-        endThreads(control)
-        machine.stop()
+        // Told to stop first: unregistering wakes vCPUs whose page will never come, and none of
+        // them may run with what is there instead.
+        machine.stop { endThreads(control) }
         become(.failed)
         return .lost(error, report(machine, error: error))
     }

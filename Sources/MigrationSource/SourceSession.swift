@@ -123,7 +123,7 @@ final class SourceSession {
             throw .machine(error.description)
         }
         timeline.mark(\.stateSaved)
-        state.heartbeats = machine.heartbeats.map(WireHeartbeats.init)
+        state.heartbeats = machine.heartbeats.map { WireHeartbeats($0) }
         state.times = WireSourceTimes(timeline)
         try control.send(.state(state))
         timeline.mark(\.stateSent)

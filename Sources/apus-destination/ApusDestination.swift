@@ -113,7 +113,7 @@ struct ApusDestination: ParsableCommand {
         case .lost(let error, let report):
             service.conclude(report)
             console.noted("the guest is lost: \(error)")
-            if case .digest = error { return .digestMismatch }
+            if error.isDigestMismatch { return .digestMismatch }
             if case .guestEnded = error { return .guestCorrupted }
             return .guestLost
         }

@@ -24,8 +24,9 @@ enum Guests {
         return machine
     }
 
-    /// A machine like another one, over a copy of its memory; its state is still that of a new
-    /// one. The other one must be parked.
+    /// A machine like another one, over a copy of its memory.
+    ///
+    /// Its state is still that of a new one. The other one must be parked.
     static func twin(of machine: Machine) throws -> Machine {
         let memory = try GuestRAM(layout: machine.memory.layout, backing: .anonymous)
         let all = PageRange(first: PageIndex(0), count: memory.layout.pageCount)
