@@ -8,7 +8,7 @@ import Testing
 /// Both executables as processes, with real KVM, real memory and real userfaultfd.
 ///
 /// One after the other: a guest takes a processor for each vCPU.
-@Suite(.serialized, .timeLimit(.minutes(3)), .enabled(if: HostFacts.canMigrate))
+@Suite(.serialized, .timeLimit(.minutes(3)), .enabled(if: HostFacts.runsMigrationTests))
 struct EndToEndTests {}
 
 /// Whether a migration succeeded by all that both sides say.
