@@ -108,7 +108,7 @@ let package = Package(
         tests("TelemetryTests", ["LinuxSystem", "Telemetry"]),
         .target(
             name: "TestSupport",
-            dependencies: ["LinuxSystem", "GuestMemory", "KVM"],
+            dependencies: ["LinuxSystem", "GuestMemory", "KVM", "Userfault"],
             path: "Tests/TestSupport",
             swiftSettings: strict
         ),
@@ -118,6 +118,13 @@ let package = Package(
             [
                 "CGuest", "LinuxSystem", "GuestMemory", "KVM", "MigrationWire", "Machine",
                 "TestSupport", protobuf,
+            ]
+        ),
+        tests(
+            "PairTests",
+            [
+                "LinuxSystem", "GuestMemory", "MigrationWire", "Transport", "Machine", "Telemetry",
+                "MigrationSource", "MigrationDestination", "TestSupport",
             ]
         ),
         .target(

@@ -22,4 +22,11 @@ package struct SocketPair: ~Copyable {
         first = Socket(owning: FileDescriptor(owning: numbers[0]))
         second = Socket(owning: FileDescriptor(owning: numbers[1]))
     }
+
+    /// Hands both ends over to new owners.
+    package consuming func take<Result>(
+        _ use: (consuming Socket, consuming Socket) -> Result
+    ) -> Result {
+        use(first, second)
+    }
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import MigrationWire
-
 internal import LinuxSystem
+package import MigrationWire
 
 extension WireHeartbeats {
     /// A vCPU's heartbeats, for a message.

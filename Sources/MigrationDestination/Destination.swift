@@ -156,6 +156,7 @@ package final class Destination {
         machine.resume()
         become(.postcopy)
         timeline.take(state.times, stateSent: run.stateSentNs)
+        if clocks == .same { timeline.endSendingAtArrival() }
         timeline.run = try firstRun(of: machine)
         var running = WireRunning()
         running.runNs = timeline.run?.nanoseconds ?? 0

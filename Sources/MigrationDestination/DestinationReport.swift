@@ -50,6 +50,7 @@ extension MigrationReport {
             guestBytes: machine.memory.layout.byteCount,
             metadataBytesPerPage: Double(PageMap.bytesPerPage)
         )
+        if phase == .completed { takeStatistics(of: machine) }
         takeGaps(of: machine, before: heartbeatsBefore, clocks: clocks)
         var faults = FaultCounts()
         faults.vcpu = UInt64(faultSources.byVCPUs)
@@ -71,6 +72,16 @@ extension MigrationReport {
                 destination: totals.digest.description
             )
         }
+    }
+
+    /// What the guest itself has counted. Reads guest memory, all of which is present.
+    private mutating func takeStatistics(of machine: Machine) {
+        let statistics = machine.statistics
+        walker = WalkerProgress(
+            iterations: statistics.map(\.iterations).reduce(0, +),
+            passes: statistics.map(\.passes)
+        )
+        gaps.guestMicroseconds = statistics.map { $0.largestGapNanoseconds / 1000 }.max()
     }
 
     /// Gaps between heartbeats, as stamped outside the guest.
@@ -100,5 +111,14 @@ extension Timeline {
         pause = MonotonicTime(nanoseconds: times.pauseNs)
         stateSaved = MonotonicTime(nanoseconds: times.stateSavedNs)
         self.stateSent = MonotonicTime(nanoseconds: stateSent)
+    }
+
+    /// Lets sending end when everything has arrived, although the source stamps it later.
+    ///
+    /// For clocks that are the same; then the parts of the downtime add up to it.
+    mutating func endSendingAtArrival() {
+        if let sent = stateSent, let received = stateReceived, received < sent {
+            stateSent = received
+        }
     }
 }

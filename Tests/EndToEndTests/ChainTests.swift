@@ -16,7 +16,8 @@ extension EndToEndTests {
                 let next = try bench.destination(
                     to: holder.address(),
                     ["--backing", move % 2 == 0 ? "memfd" : "anonymous"]
-                        + (isLast ? ["--run-after", "200ms"] : ["--listen", bench.folder.address()])
+                        + (isLast
+                            ? ["--run-after", "200ms"] : ["--listen", bench.folder.address()])
                 )
                 if isLast {
                     #expect(try next.waitForEnd() == .exited(0), "\(next.log)")

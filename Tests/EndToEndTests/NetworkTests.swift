@@ -28,7 +28,8 @@ extension EndToEndTests {
             #expect(report.transport == "tcp:\(network.sourceAddress):4711")
         }
 
-        @Test func `a link that goes down costs the guest within seconds, and that is said`() throws {
+        @Test func `a link that goes down costs the guest within seconds, and that is said`() throws
+        {
             let network = try NetworkPair()
             let bench = try Bench()
             let source = try bench.source(
@@ -78,8 +79,18 @@ final class NetworkPair {
         try Self.ip("netns", "add", first)
         try Self.ip("netns", "add", second)
         try Self.ip(
-            "link", "add", "apus0", "netns", first, "type", "veth",
-            "peer", "name", "apus0", "netns", second
+            "link",
+            "add",
+            "apus0",
+            "netns",
+            first,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "apus0",
+            "netns",
+            second
         )
         for (namespace, address) in [(first, sourceAddress), (second, "10.77.0.2")] {
             try Self.ip("-n", namespace, "address", "add", "\(address)/30", "dev", "apus0")

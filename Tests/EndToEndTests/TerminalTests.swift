@@ -51,7 +51,9 @@ extension EndToEndTests {
                 #expect(!process.log.contains("\u{1B}"))
                 #expect(!process.log.contains("\r"))
                 #expect(!process.output.contains("\u{1B}"))
-                for phase in ["setup → switchover", "switchover → postcopy", "postcopy → completed"] {
+                for phase in [
+                    "setup → switchover", "switchover → postcopy", "postcopy → completed",
+                ] {
                     #expect(process.log.contains("phase: \(phase)\n"))
                 }
                 #expect(process.log.split(separator: "\n").contains { $0.contains(" MiB/s") })

@@ -65,7 +65,9 @@ struct BadFrame: CustomTestStringConvertible, Sendable {
     private static let contents: [BadFrame] = [
         .init("does not decompress to a page") { frame in
             let lengths: [UInt8] = [0xF0, 0xFF, 0xFF, 0xFF]
-            return .replace(single(page: 3, encoding: 2, lengths + [UInt8](repeating: 0xFF, count: 90)))
+            return .replace(
+                single(page: 3, encoding: 2, lengths + [UInt8](repeating: 0xFF, count: 90))
+            )
         },
         .init("does not decompress to a page") { _ in
             .replace(single(page: 3, encoding: 2, [0x00]))

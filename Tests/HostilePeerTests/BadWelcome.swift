@@ -9,7 +9,8 @@ struct BadWelcome: Sendable {
     let news: String
     let code: Int32
 
-    init(_ news: String, code: Int32 = 10, _ spoil: @escaping @Sendable (inout WireWelcome) -> Void) {
+    init(_ news: String, code: Int32 = 10, _ spoil: @escaping @Sendable (inout WireWelcome) -> Void)
+    {
         self.spoil = spoil
         self.news = news
         self.code = code
@@ -54,7 +55,9 @@ struct BadWelcome: Sendable {
         .init("65 vCPUs are not possible") { $0.machine.vcpuCount = 65 },
         .init("4294967295 vCPUs are not possible") { $0.machine.vcpuCount = .max },
         .init("there is no guest 'linux'") { $0.machine.guest = "linux" },
-        .init("there is no guest '") { $0.machine.guest = String(repeating: "\u{1B}[2J", count: 9) },
+        .init("there is no guest '") {
+            $0.machine.guest = String(repeating: "\u{1B}[2J", count: 9)
+        },
         .init("CPUID leaves are not possible") {
             $0.machine.cpuid = Array(repeating: WireCPUIDEntry(), count: 300)
         },

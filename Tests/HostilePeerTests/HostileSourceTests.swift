@@ -88,14 +88,19 @@ extension HostilePeerTests {
             try expectHealthy(source, on: bench)
         }
 
-        @Test func `control messages of impossible size, shape or order end the destination`() throws {
+        @Test func `control messages of impossible size, shape or order end the destination`()
+            throws
+        {
             let bench = try Bench()
             let source = try bench.source()
             let run = RawBytes.control(.run(WireRun()))
             let attacks: [(index: Int, verdict: Relay.Verdict, news: [String])] = [
                 (0, .replace([0xFF, 0xFF, 0xFF, 0xFF]), ["control lane, offset 0", "4294967295"]),
                 (0, .replace([0, 0, 0, 0]), ["control lane, offset 0", "of 0 bytes"]),
-                (0, .replace(RawBytes.framed([0xFF])), ["control lane, offset 0", "does not parse"]),
+                (
+                    0, .replace(RawBytes.framed([0xFF])),
+                    ["control lane, offset 0", "does not parse"]
+                ),
                 (0, .replace(run), ["control lane, offset", "'welcome' was due"]),
                 (0, .end([]), ["control lane", "closed"]),
                 (0, .end([200, 0, 0, 0, 1, 2, 3]), ["control lane", "closed"]),
@@ -187,7 +192,9 @@ extension HostilePeerTests {
                 let sent = frames.withLock { $0 }
                 let offset = sent.prefix(attack.framesBefore).map(\.count).reduce(0, +)
                 #expect(
-                    destination.log.contains("\(attack.lane), offset \(offset): protocol violation"),
+                    destination.log.contains(
+                        "\(attack.lane), offset \(offset): protocol violation"
+                    ),
                     "\(destination.log)"
                 )
             }

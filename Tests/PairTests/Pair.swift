@@ -47,15 +47,16 @@ final class Pair: Sendable {
         backing: Backing = .anonymous,
         streams: Int = 1,
         faultReaders: Int = 1,
-        patience: Duration = .milliseconds(700),
+        patience: Duration = .milliseconds(300),
+        limit: Duration = .seconds(5),
         whenArrived: (ArrivedGuest, MigrationReport) throws -> Void = { _, _ in }
     ) throws -> Outcome {
         let sourceEnd = Mutex<Outcome.SourceOutcome>(.other)
         let deadline = FutexWord(0)
         let threads = ThreadGroup()
         var sourceOptions = SourceOptions()
-        sourceOptions.setupLimit = .seconds(2)
-        sourceOptions.loadLimit = .seconds(2)
+        sourceOptions.setupLimit = limit
+        sourceOptions.loadLimit = limit
         let source = SourceRunner(self, sourceOptions, patience)
         try threads.start("test-source") {
             let end = source.run()
@@ -66,9 +67,9 @@ final class Pair: Sendable {
         options.backing = backing
         options.streams = streams
         options.faultReaders = faultReaders
-        options.answerLimit = .seconds(3)
-        options.stateLimit = .seconds(3)
-        options.stallLimit = .seconds(2)
+        options.answerLimit = limit
+        options.stateLimit = limit
+        options.stallLimit = limit
         let destination = Destination(
             connector: endpoints.connector,
             stop: nil,
@@ -94,7 +95,7 @@ final class Pair: Sendable {
     /// Whether the guest makes progress here.
     func guestRunsAtSource() -> Bool {
         let before = guest.heartbeats.map(\.count).reduce(0, +)
-        for _ in 0..<100 {
+        for _ in 0..<20 {
             FutexWord(0).wait(while: 0, timeout: .milliseconds(10))
             if guest.heartbeats.map(\.count).reduce(0, +) > before { return true }
         }

@@ -6,32 +6,46 @@ import Synchronization
 import Transport
 
 /// Both ends of a session in one process: each connection is a socket pair.
-final class PairEndpoints: LaneConnector, LaneAcceptor {
+final class PairEndpoints: Sendable {
     private final class Waiting: Sendable {
-        let socket: Mutex<Socket?>
-        init(_ socket: consuming Socket) { self.socket = Mutex(consume socket) }
+        private let socket = Mutex<Socket?>(nil)
+        func put(_ new: consuming Socket) {
+            var new: Socket? = consume new
+            socket.withLock { $0 = new.take() }
+        }
+        func take() -> Socket? { socket.withLock { $0.take() } }
     }
 
     private let queue = Mutex<[Waiting]>([])
     private let arrival: EventFD
-    private let fault: LaneFault?
+    private let fault: Mutex<LaneFault?>
 
     init(fault: LaneFault? = nil) throws {
         arrival = try EventFD()
-        self.fault = fault
+        self.fault = Mutex(fault)
     }
+
+    /// From now on lanes work.
+    func mend() { fault.withLock { $0 = nil } }
 
     var peer: String { "pair" }
 
     func connect() throws(MigrationError) -> Socket {
         do {
-            let pair = try SocketPair()
-            let waiting = Waiting(pair.second)
-            queue.withLock { $0.append(waiting) }
+            let mine = Waiting()
+            try SocketPair().take { first, second in
+                mine.put(first)
+                let theirs = Waiting()
+                theirs.put(second)
+                queue.withLock { $0.append(theirs) }
+            }
             arrival.signal()
-            return pair.first
-        } catch {
+            guard let socket = mine.take() else { throw MigrationError.stopped }
+            return socket
+        } catch let error as SystemError {
             throw .system(error)
+        } catch {
+            throw .stopped
         }
     }
 
@@ -43,13 +57,17 @@ final class PairEndpoints: LaneConnector, LaneAcceptor {
             if list.isEmpty { arrival.clear() }
             return first
         }
-        return waiting?.socket.withLock { $0.take() }
+        return waiting?.take()
     }
 
     /// The destination's end, as its connector.
-    var connector: some LaneConnector { FaultyConnector(endpoints: self, fault: fault) }
+    var connector: some LaneConnector {
+        FaultyConnector(endpoints: self, fault: fault.withLock { $0 })
+    }
     /// The source's end, as its acceptor.
-    var acceptor: some LaneAcceptor { FaultyAcceptor(endpoints: self, fault: fault) }
+    var acceptor: some LaneAcceptor {
+        FaultyAcceptor(endpoints: self, fault: fault.withLock { $0 })
+    }
 }
 
 private struct FaultyConnector: LaneConnector {
