@@ -13,11 +13,12 @@ extension EndToEndTests {
             var iterations: UInt64 = 0
             for move in 1...20 {
                 let isLast = move == 20
+                let ending =
+                    isLast
+                    ? ["--run-after", "200ms"] : ["--listen", bench.folder.address()]
                 let next = try bench.destination(
                     to: holder.address(),
-                    ["--backing", move % 2 == 0 ? "memfd" : "anonymous"]
-                        + (isLast
-                            ? ["--run-after", "200ms"] : ["--listen", bench.folder.address()])
+                    ["--backing", move % 2 == 0 ? "memfd" : "anonymous"] + ending
                 )
                 if isLast {
                     #expect(try next.waitForEnd() == .exited(0), "\(next.log)")

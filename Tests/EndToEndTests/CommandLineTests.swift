@@ -3,7 +3,9 @@
 import ProcessSupport
 import Testing
 
-/// What the executables make of their flags. Needs no KVM.
+/// What the executables make of their flags.
+///
+/// Needs no KVM.
 @Suite(.serialized, .timeLimit(.minutes(2)))
 struct CommandLineTests {
     @Test(arguments: [ApusProcess.Program.source, .destination])

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ProcessSupport
+import Telemetry
 import Testing
 
 extension EndToEndTests {

@@ -2,6 +2,7 @@
 
 import Foundation
 import ProcessSupport
+import Telemetry
 import Testing
 
 extension EndToEndTests {

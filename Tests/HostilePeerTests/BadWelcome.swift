@@ -2,6 +2,7 @@
 
 import Foundation
 import MigrationWire
+import SwiftProtobuf
 
 /// A welcome that a destination has to refuse.
 struct BadWelcome: Sendable {

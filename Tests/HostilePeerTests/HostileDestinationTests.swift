@@ -3,6 +3,8 @@
 import Foundation
 import MigrationWire
 import ProcessSupport
+import SwiftProtobuf
+import Telemetry
 import Testing
 
 extension HostilePeerTests {
@@ -133,7 +135,7 @@ extension HostilePeerTests {
         {
             let bench = try Bench()
             let source = try bench.source()
-            let abort = WireAbort.with { $0.reason = "\u{1B}[2J\u{7}mischief\n" + $0.reason }
+            let abort = WireAbort.with { $0.reason = "\u{1B}[2J\u{7}mischief\n" }
             let attacks: [(bytes: [UInt8], news: [String])] = [
                 ([0xFF, 0xFF, 0xFF, 0xFF], ["control lane, offset 0", "of 4294967295 bytes"]),
                 ([1, 0, 0x40, 0], ["control lane, offset 0", "of 4194305 bytes"]),

@@ -28,6 +28,7 @@ extension HostilePeerTests {
                 let relay = try Relay(
                     to: source.address(),
                     in: bench.folder,
+                    tamper: { _ in .pass },
                     tamperAnswer: { lane, answer in
                         // Version 9 comes with the verdict that says so.
                         let spoilt = answer.with(attack.value, at: attack.offset)

@@ -4,7 +4,9 @@ import LinuxSystem
 import MigrationWire
 import ProcessSupport
 
-/// A socket that says whatever a test wants it to say. No checks: that is the point.
+/// A socket that says whatever a test wants it to say.
+///
+/// No checks: that is the point.
 final class RawConnection: Sendable {
     private let socket: Socket
 
@@ -26,7 +28,7 @@ final class RawConnection: Sendable {
     /// - Returns: False when the peer has gone, which is no error here.
     @discardableResult
     func send(_ bytes: [UInt8]) -> Bool {
-        bytes.withUnsafeBytes { buffer in
+        unsafe bytes.withUnsafeBytes { buffer in
             do {
                 try unsafe socket.send(buffer, UnsafeRawBufferPointer(start: nil, count: 0))
                 return true
@@ -41,7 +43,7 @@ final class RawConnection: Sendable {
         var bytes = [UInt8](repeating: 0, count: byteCount)
         var count = 0
         while count < byteCount {
-            let outcome = bytes.withUnsafeMutableBytes { buffer in
+            let outcome = unsafe bytes.withUnsafeMutableBytes { buffer in
                 try? unsafe socket.receive(into: .init(rebasing: buffer[count...]))
             }
             guard case .bytes(let more)? = outcome else { return nil }
@@ -55,7 +57,7 @@ final class RawConnection: Sendable {
         try? socket.limitBlocking(to: .milliseconds(100))
         var bytes = [UInt8](repeating: 0, count: 65_536)
         return waitUntil(within: seconds) {
-            bytes.withUnsafeMutableBytes { buffer in
+            unsafe bytes.withUnsafeMutableBytes { buffer in
                 do {
                     return try unsafe socket.receive(into: buffer) == .closed
                 } catch {

@@ -45,13 +45,14 @@ final class Relay: Sendable {
     /// - Parameters:
     ///   - source: Address of the real source.
     ///   - folder: Takes the socket that the real destination connects to.
-    ///   - tamperAnswer: Spoils the 16 bytes that answer a lane's preamble.
     ///   - tamper: Decides on each message.
+    ///   - tamperAnswer: Spoils the 16 bytes that answer a lane's preamble.
+    /// - Throws: When it cannot listen.
     init(
         to source: String,
         in folder: ScratchFolder,
-        tamperAnswer: @escaping AnswerTamper = { _, bytes in bytes },
-        tamper: @escaping Tamper = { _ in .pass }
+        tamper: @escaping Tamper = { _ in .pass },
+        tamperAnswer: @escaping AnswerTamper = { _, bytes in bytes }
     ) throws {
         address = folder.address()
         self.source = source
@@ -66,7 +67,9 @@ final class Relay: Sendable {
         }
     }
 
-    /// Ends all lanes and threads. To be called before the relay is forgotten.
+    /// Ends all lanes and threads.
+    ///
+    /// To be called before the relay is forgotten.
     func stop() {
         isOver.store(true, ordering: .relaxed)
         acceptor.joinAll()
