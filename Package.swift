@@ -80,15 +80,15 @@ let package = Package(
         library(
             "MigrationDestination",
             [
-                "LinuxSystem", "GuestMemory", "Userfault", "MigrationWire", "Transport", "Machine",
-                "Telemetry",
+                "LinuxSystem", "GuestMemory", "KVM", "Userfault", "MigrationWire", "Transport",
+                "Machine", "Telemetry",
             ]
         ),
         library(
             "Console",
             [
-                "LinuxSystem", "GuestMemory", "MigrationWire", "Transport", "Machine", "Telemetry",
-                "MigrationSource", argumentParser,
+                "LinuxSystem", "GuestMemory", "KVM", "MigrationWire", "Transport", "Machine",
+                "Telemetry", "MigrationSource", argumentParser,
             ]
         ),
         executable(
@@ -101,7 +101,7 @@ let package = Package(
         executable(
             "apus-destination",
             [
-                "LinuxSystem", "GuestMemory", "MigrationWire", "Transport", "Telemetry",
+                "LinuxSystem", "GuestMemory", "KVM", "MigrationWire", "Transport", "Telemetry",
                 "MigrationDestination", "Console", argumentParser,
             ]
         ),

@@ -2,6 +2,7 @@
 
 internal import ArgumentParser
 package import GuestMemory
+package import KVM
 package import LinuxSystem
 internal import Telemetry
 
@@ -10,6 +11,8 @@ extension SocketAddress: ExpressibleByArgument {
 }
 
 extension Backing: ExpressibleByArgument {}
+
+extension FaultPathChoice: ExpressibleByArgument {}
 
 /// An amount of memory on the command line, for example `512M`.
 package struct ByteCount: ExpressibleByArgument {

@@ -19,11 +19,20 @@ package enum PageState: UInt8, Sendable {
 ///
 /// Safe from any number of threads. A page goes `absent → requested → arriving → installed`, or
 /// straight from absent to arriving; whoever wins `claim` installs the page, everyone else drops
-/// what they hold.
+/// what they hold. Two bits beside the state say that somebody waits for the page.
 @safe package final class PageMap: @unchecked Sendable {
     // Sendable: every byte is only ever touched as an atomic.
     private let memory: Mapping
     private let absentCount: Atomic<Int>
+    /// Where threads sleep that wait for a page, by the page's number.
+    private let sleepers: [FutexWord]
+    private let isAbandoned = Atomic<Bool>(false)
+
+    private static let stateBits: UInt8 = 0b0000_0011
+    /// A thread sleeps in `awaitInstalled`.
+    private static let sleeperBit: UInt8 = 0b0100_0000
+    /// A thread sleeps in userfaultfd, and its event has been read.
+    private static let userfaultBit: UInt8 = 0b1000_0000
 
     /// Pages in the map.
     package let pageCount: Int
@@ -37,6 +46,7 @@ package enum PageState: UInt8, Sendable {
         let page = Host.pageByteCount
         memory = try Mapping(.anonymous, byteCount: (pageCount + page - 1) / page * page)
         absentCount = Atomic(pageCount)
+        sleepers = (0..<64).map { _ in FutexWord(0) }
         self.pageCount = pageCount
     }
 
@@ -48,8 +58,7 @@ package enum PageState: UInt8, Sendable {
 
     /// The present state; pairs with the release in `markInstalled`.
     package func state(of page: PageIndex) -> PageState {
-        let raw = unsafe byte(page).pointee.load(ordering: .acquiring)
-        return PageState(rawValue: raw) ?? .installed
+        Self.state(unsafe byte(page).pointee.load(ordering: .acquiring))
     }
 
     /// Notes that a request for an absent page goes out.
@@ -62,7 +71,7 @@ package enum PageState: UInt8, Sendable {
             desired: PageState.requested.rawValue,
             ordering: .acquiringAndReleasing
         )
-        return won ? .absent : PageState(rawValue: original) ?? .installed
+        return won ? .absent : Self.state(original)
     }
 
     /// Takes the right to install a page.
@@ -72,28 +81,99 @@ package enum PageState: UInt8, Sendable {
     package func claim(_ page: PageIndex) -> PageState {
         let cell = unsafe byte(page)
         var expected = unsafe cell.pointee.load(ordering: .relaxed)
-        while expected < PageState.arriving.rawValue {
+        while Self.state(expected) == .absent || Self.state(expected) == .requested {
             let (won, original) = unsafe cell.pointee.compareExchange(
                 expected: expected,
-                desired: PageState.arriving.rawValue,
+                desired: expected & ~Self.stateBits | PageState.arriving.rawValue,
                 ordering: .acquiringAndReleasing
             )
             if won { break }
             expected = original
         }
-        return PageState(rawValue: expected) ?? .installed
+        return Self.state(expected)
     }
 
-    /// Publishes that claimed pages are present.
+    /// What `markInstalled` found.
+    package struct Installation: Equatable, Sendable {
+        /// Pages of the guest that are still missing; zero for exactly one caller.
+        package let remainingCount: Int
+        /// Whether a thread may sleep in userfaultfd for one of the pages. An installer whose
+        /// system call woke nobody has to wake it now.
+        package let hasUserfaultWaiter: Bool
+    }
+
+    /// Publishes that claimed pages are present, and wakes who sleeps in `awaitInstalled`.
     ///
     /// - Parameter range: Pages this thread has claimed and installed.
-    /// - Returns: Pages of the guest that are still missing; zero for exactly one caller.
-    package func markInstalled(_ range: PageRange) -> Int {
+    /// - Returns: What is left, and who else waits.
+    package func markInstalled(_ range: PageRange) -> Installation {
+        var waiters: UInt8 = 0
         for index in range.first.rawValue..<range.first.rawValue + range.count {
-            unsafe byte(PageIndex(index)).pointee
-                .store(PageState.installed.rawValue, ordering: .releasing)
+            let page = PageIndex(index)
+            let before = unsafe byte(page).pointee.exchange(
+                PageState.installed.rawValue,
+                ordering: .acquiringAndReleasing
+            )
+            waiters |= before
+            if before & Self.sleeperBit != 0 { sleeper(of: page).add(1) }
         }
-        return absentCount.wrappingSubtract(range.count, ordering: .acquiringAndReleasing).newValue
+        let remaining = absentCount.wrappingSubtract(range.count, ordering: .acquiringAndReleasing)
+        return Installation(
+            remainingCount: remaining.newValue,
+            hasUserfaultWaiter: waiters & Self.userfaultBit != 0
+        )
+    }
+
+    // MARK: Waiting
+
+    /// Notes that a thread sleeps in userfaultfd for a page.
+    ///
+    /// - Returns: The state: unless it is `.installed`, the installer will wake that thread.
+    package func noteUserfaultWaiter(_ page: PageIndex) -> PageState {
+        note(Self.userfaultBit, at: page)
+    }
+
+    /// Sleeps until another thread has installed a page.
+    ///
+    /// - Returns: Whether it is installed; false after `abandon()`.
+    package func awaitInstalled(_ page: PageIndex) -> Bool {
+        let sleeper = sleeper(of: page)
+        while true {
+            let serial = sleeper.value
+            if note(Self.sleeperBit, at: page) == .installed { return true }
+            if isAbandoned.load(ordering: .acquiring) { return false }
+            // The limit only bounds what a wake lost in a bug would cost.
+            sleeper.wait(while: serial, timeout: .seconds(1))
+        }
+    }
+
+    /// No page will come any more: ends all waiting.
+    package func abandon() {
+        isAbandoned.store(true, ordering: .releasing)
+        for sleeper in sleepers { sleeper.add(1) }
+    }
+
+    private func note(_ bit: UInt8, at page: PageIndex) -> PageState {
+        let cell = unsafe byte(page)
+        var known = unsafe cell.pointee.load(ordering: .acquiring)
+        while Self.state(known) != .installed && known & bit == 0 {
+            let (won, original) = unsafe cell.pointee.compareExchange(
+                expected: known,
+                desired: known | bit,
+                ordering: .acquiringAndReleasing
+            )
+            if won { break }
+            known = original
+        }
+        return Self.state(known)
+    }
+
+    private func sleeper(of page: PageIndex) -> FutexWord {
+        sleepers[page.rawValue % sleepers.count]
+    }
+
+    private static func state(_ byte: UInt8) -> PageState {
+        PageState(rawValue: byte & stateBits) ?? .installed
     }
 
     private func byte(_ page: PageIndex) -> UnsafeMutablePointer<Atomic<UInt8>> {

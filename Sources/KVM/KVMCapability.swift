@@ -26,6 +26,10 @@ package enum KVMCapability: CaseIterable, Sendable {
     case vcpuAttributes
     /// Most vCPUs a VM can have.
     case mostVCPUs
+    /// Kinds of VMs; the answer is a set of bits.
+    case vmTypes
+    /// Attributes of guest memory; the answer is a set of them.
+    case memoryAttributes
 
     /// The kernel's name, as a person looks it up.
     package var name: String {
@@ -41,6 +45,8 @@ package enum KVMCapability: CaseIterable, Sendable {
         case .tscControl: "KVM_CAP_TSC_CONTROL"
         case .vcpuAttributes: "KVM_CAP_VCPU_ATTRIBUTES"
         case .mostVCPUs: "KVM_CAP_MAX_VCPUS"
+        case .vmTypes: "KVM_CAP_VM_TYPES"
+        case .memoryAttributes: "KVM_CAP_MEMORY_ATTRIBUTES"
         }
     }
 
@@ -57,6 +63,8 @@ package enum KVMCapability: CaseIterable, Sendable {
         case .tscControl: KVM_CAP_TSC_CONTROL
         case .vcpuAttributes: KVM_CAP_VCPU_ATTRIBUTES
         case .mostVCPUs: KVM_CAP_MAX_VCPUS
+        case .vmTypes: CLINUX_KVM_CAP_VM_TYPES
+        case .memoryAttributes: CLINUX_KVM_CAP_MEMORY_ATTRIBUTES
         }
     }
 }

@@ -93,12 +93,23 @@ package final class KVMSystem: Sendable {
 
     /// Creates a VM without memory, vCPUs or devices.
     ///
+    /// - Parameter kind: What kind of VM; all kernels have ordinary ones.
+    /// - Returns: The VM.
+    /// - Throws: `EINVAL` for a kind that this kernel lacks.
+    ///
     /// Kernel interface: `ioctl(KVM_CREATE_VM)`.
-    package func makeVirtualMachine() throws(SystemError) -> VirtualMachine {
+    package func makeVirtualMachine(
+        _ kind: VirtualMachine.Kind = .ordinary
+    ) throws(SystemError) -> VirtualMachine {
+        let type =
+            switch kind {
+            case .ordinary: CLINUX_KVM_X86_DEFAULT_VM
+            case .softwareProtected: CLINUX_KVM_X86_SW_PROTECTED_VM
+            }
         let fd = try checked(
             // Creating a VM sleeps, and a signal may come meanwhile.
             retryingInterrupts {
-                clinux_ioctl_value(descriptor.rawValue, CLINUX_KVM_CREATE_VM, 0)
+                clinux_ioctl_value(descriptor.rawValue, CLINUX_KVM_CREATE_VM, type)
             },
             "ioctl(KVM_CREATE_VM)"
         )

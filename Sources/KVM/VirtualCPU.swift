@@ -49,8 +49,7 @@ package final class VirtualCPU: Sendable {
         switch -result {
         case EINTR:
             return .interrupted
-        case EFAULT where reason == CLINUX_KVM_EXIT_MEMORY_FAULT,
-            EHWPOISON where reason == CLINUX_KVM_EXIT_MEMORY_FAULT:
+        case EFAULT where Self.isMemoryFault(reason), EHWPOISON where Self.isMemoryFault(reason):
             return exit(reason)
         default:
             throw SystemError(code: -result, operation: "ioctl(KVM_RUN) of vCPU \(index)")
@@ -95,6 +94,10 @@ package final class VirtualCPU: Sendable {
 }
 
 extension VirtualCPU {
+    private static func isMemoryFault(_ reason: UInt32) -> Bool {
+        reason == CLINUX_KVM_EXIT_MEMORY_FAULT || reason == CLINUX_KVM_EXIT_MEMORY_FAULT_RFC
+    }
+
     private func exit(_ reason: UInt32) -> VirtualCPUExit {
         switch reason {
         case UInt32(KVM_EXIT_IO): .portAccess(portAccess)
@@ -102,7 +105,7 @@ extension VirtualCPU {
         case UInt32(KVM_EXIT_MMIO): .deviceAccess(deviceAccess)
         case UInt32(KVM_EXIT_SHUTDOWN): .shutdown
         case UInt32(KVM_EXIT_INTR): .interrupted
-        case CLINUX_KVM_EXIT_MEMORY_FAULT:
+        case CLINUX_KVM_EXIT_MEMORY_FAULT, CLINUX_KVM_EXIT_MEMORY_FAULT_RFC:
             .memoryFault(
                 MemoryFault(
                     address: unsafe load(CLINUX_KVM_RUN_MEMORY_FAULT_ADDRESS),

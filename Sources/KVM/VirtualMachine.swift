@@ -8,7 +8,16 @@ package import LinuxSystem
 ///
 /// Safe from several threads at once, as the descriptor is.
 package final class VirtualMachine: Sendable {
-    private let descriptor: FileDescriptor
+    /// Kinds of VMs.
+    package enum Kind: Sendable {
+        /// What every guest is run in.
+        case ordinary
+        /// One whose memory can be marked private (`KVM_X86_SW_PROTECTED_VM`), which kernels
+        /// built with CONFIG_KVM_SW_PROTECTED_VM have for development.
+        case softwareProtected
+    }
+
+    let descriptor: FileDescriptor
     private let sharedByteCount: Int
     private let xsaveByteCount: Int
 

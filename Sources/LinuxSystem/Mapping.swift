@@ -82,6 +82,31 @@ extension Mapping {
         }
     }
 
+    /// Makes pages present, for writing where the mapping allows it, otherwise for reading.
+    ///
+    /// Sleeps in userfaultfd for pages that are missing there.
+    ///
+    /// - Parameters:
+    ///   - offset: First byte, page-aligned.
+    ///   - byteCount: Length; the part must lie in the mapping.
+    /// - Throws: ``SystemError``, for example `EHWPOISON` for a page with a memory error.
+    ///
+    /// Kernel interface: MADV_POPULATE_WRITE, MADV_POPULATE_READ (Linux 5.14).
+    package func populate(offset: Int, byteCount: Int) throws(SystemError) {
+        var advice = MADV_POPULATE_WRITE
+        while true {
+            do {
+                return try advise(advice, offset: offset, byteCount: byteCount)
+            } catch {
+                switch error.code {
+                case EINTR, EAGAIN: continue
+                case EINVAL where advice == MADV_POPULATE_WRITE: advice = MADV_POPULATE_READ
+                default: throw error
+                }
+            }
+        }
+    }
+
     /// Drops the page table entries of a shared mapping; the file keeps the contents.
     package func dropEntries() throws(SystemError) {
         try advise(MADV_DONTNEED, offset: 0, byteCount: byteCount)

@@ -20,11 +20,15 @@ package struct SystemError: Error, Equatable, CustomStringConvertible {
         self.operation = operation
     }
 
+    /// The symbolic name of a positive `errno`, for example `ENOTTY`.
+    package static func name(of code: some BinaryInteger) -> String {
+        unsafe clinux_errno_name(CInt(code)).map { unsafe String(cString: $0) } ?? "\(code)"
+    }
+
     /// The operation, the symbolic name and the C library's text of the error.
     package var description: String {
-        let name = unsafe clinux_errno_name(code).map { unsafe String(cString: $0) } ?? "\(code)"
         let text = unsafe strerror(code).map { unsafe String(cString: $0) } ?? "unknown error"
-        return "\(operation): \(text) (\(name))"
+        return "\(operation): \(text) (\(Self.name(of: code)))"
     }
 }
 

@@ -2,7 +2,7 @@
 
 internal import CGuest
 package import GuestMemory
-internal import KVM
+package import KVM
 package import LinuxSystem
 package import MigrationWire
 
@@ -15,6 +15,9 @@ package final class Machine: Sendable {
     package let description: WireMachineDescription
     /// The guest's memory.
     package let memory: GuestRAM
+
+    /// How touches of absent pages are delivered, and the switch for it.
+    package let faultExits: FaultExits
 
     let virtualMachine: VirtualMachine
     let vcpus: [VCPUThread]
@@ -70,10 +73,12 @@ package final class Machine: Sendable {
     /// - Parameters:
     ///   - description: What to build; may come from a peer.
     ///   - memory: The guest's memory, of the layout in the description.
+    ///   - faultPath: How touches of absent pages are to be delivered; a source has no such pages.
     /// - Throws: What this host lacks, or what is wrong with the description.
     package init(
         description: WireMachineDescription,
-        memory: GuestRAM
+        memory: GuestRAM,
+        faultPath: FaultPathChoice = .userfault
     ) throws(MachineError) {
         let count = try Self.checkedVCPUCount(of: description, memory)
         let cpuid = description.cpuid.map { CPUIDEntry($0) }
@@ -85,7 +90,11 @@ package final class Machine: Sendable {
             if let lack = CPUModel.firstLack(of: cpuid, on: supported) {
                 throw MachineError.processorFeatures(lack)
             }
-            let virtualMachine = try system.makeVirtualMachine()
+            let (virtualMachine, faultExits) = try FaultExits.probe(
+                faultPath,
+                on: system,
+                layout: memory.layout
+            )
             try virtualMachine.setMemory(memory)
             let control = try RunControl(memory: memory)
             var vcpus: [VCPUThread] = []
@@ -99,6 +108,7 @@ package final class Machine: Sendable {
             savedRegisters = try SavedRegisters(of: vcpus[0].virtualCPU, in: system)
             tscRate = rate
             self.virtualMachine = virtualMachine
+            self.faultExits = faultExits
             self.vcpus = vcpus
             self.control = control
         } catch {

@@ -7,6 +7,8 @@ package import LinuxSystem
 package enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
     /// There is no KVM to run it with.
     case kvmUnavailable(KVMUnavailable)
+    /// This host lacks the fault path that was asked for.
+    case faultPath(FaultPathUnavailable)
     /// This kernel's KVM lacks an extension.
     case missingCapability(name: String)
     /// A system call failed.
@@ -40,6 +42,8 @@ package enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .kvmUnavailable(let reason):
+            "\(reason)"
+        case .faultPath(let reason):
             "\(reason)"
         case .missingCapability(let name):
             "this kernel's KVM lacks \(name); use Linux 6.1 or newer"
@@ -82,6 +86,8 @@ package enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
         case let error as MachineError: self = error
         case let error as SystemError: self = .system(error)
         case let error as KVMUnavailable: self = .kvmUnavailable(error)
+        case FaultProbeError.unavailable(let lack): self = .faultPath(lack)
+        case FaultProbeError.system(let error): self = .system(error)
         default: preconditionFailure("an error of another kind: \(error)")
         }
     }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import GuestMemory
+internal import KVM
 package import LinuxSystem
 package import Machine
 package import MigrationWire
 package import Telemetry
 package import Transport
+internal import Userfault
 
 /// How taking a guest over ended.
 package enum DestinationEnd {
@@ -36,8 +38,8 @@ package final class Destination {
     private let observer: any MigrationObserver
     private let options: DestinationOptions
 
-    private let latencies: [FaultLatencies]
-    private let faultSources = FaultSources()
+    private var latencies: [LatencyRing] = []
+    private var histogram = LatencyHistogram()
     private let threads = ThreadGroup()
     private var lanes: [any Lane] = []
     private var machine: Machine?
@@ -65,7 +67,6 @@ package final class Destination {
         self.stop = stop
         self.observer = observer
         self.options = options
-        latencies = (0..<options.faultReaders).map { _ in FaultLatencies() }
     }
 
     /// Runs the migration to its end.
@@ -103,24 +104,22 @@ package final class Destination {
         clocks = welcome.bootIdentity == hello.bootIdentity ? .same : .unrelated
         identity = welcome.identity
 
+        let userfault = try openUserfault()
         let ram = try reserve(layout)
-        let memory = try IncomingMemory(ram: ram, streams: options.streams)
+        let machine = try build(welcome.machine, ram)
+        let memory = try IncomingMemory(
+            of: machine,
+            userfault: userfault,
+            streams: options.streams
+        )
         self.memory = memory
-        let machine: Machine
-        do {
-            machine = try Machine(description: welcome.machine, memory: ram)
-            try machine.startThreads()
-        } catch {
-            throw .machine(error.description)
-        }
-        self.machine = machine
-        try openLanes(key, memory, machine)
+        let urgentLanes = try openLanes(key, memory, machine)
 
         var prepared = WirePrepared()
         prepared.pageByteCount = UInt32(GuestPage.byteCount)
         prepared.memory = layout.wire
         prepared.vcpuCount = machine.description.vcpuCount
-        prepared.urgentLanes = UInt32(options.faultReaders)
+        prepared.urgentLanes = UInt32(urgentLanes)
         prepared.bulkLanes = UInt32(options.streams)
         become(.switchover)
         try control.send(.prepared(prepared))
@@ -225,6 +224,7 @@ package final class Destination {
                 throw .guestEnded(machine.ending?.description ?? "for an unknown reason")
             }
             if ready[4] { try handleStop(&isWarned) }
+            drainLatencies()
             let totals = memory.totals
             if memory.isStreamOver, watch.isStalled(at: totals.installed) {
                 throw control.violation(.missingPages(memory.pages.remainingCount))
@@ -274,29 +274,89 @@ package final class Destination {
         }
     }
 
+    private func openUserfault() throws(MigrationError) -> Userfaultfd {
+        do {
+            return try Userfaultfd(for: Userfaultfd.Mode(for: options.backing))
+        } catch {
+            throw .host(error.description)
+        }
+    }
+
+    private func build(
+        _ description: WireMachineDescription,
+        _ ram: GuestRAM
+    ) throws(MigrationError) -> Machine {
+        do {
+            let machine = try Machine(
+                description: description,
+                memory: ram,
+                faultPath: options.faultPath
+            )
+            self.machine = machine
+            try machine.faultExits.arm()
+            let exits = machine.faultExits
+            observer.noted("fault path \(exits.path.rawValue): \(exits.reason)")
+            return machine
+        } catch let error as MachineError {
+            if case .faultPath = error { throw .host(error.description) }
+            if case .kvmUnavailable = error { throw .host(error.description) }
+            throw .machine(error.description)
+        } catch {
+            throw .machine("\(error)")
+        }
+    }
+
+    /// Opens all page lanes and starts what serves them, the vCPUs' threads among them.
+    ///
+    /// Urgent lanes are first those of the fault readers, then, where vCPUs serve their own
+    /// faults, one for each vCPU.
+    ///
+    /// - Returns: How many urgent lanes there are.
     private func openLanes(
         _ key: SessionKey,
         _ memory: IncomingMemory,
         _ machine: Machine
-    ) throws(MigrationError) {
+    ) throws(MigrationError) -> Int {
+        let readers = options.faultReaders
+        let exiting =
+            switch machine.faultExits.path {
+            case .nowait, .attributes: Int(machine.description.vcpuCount)
+            case .userfault: 0
+            }
+        var servers: [VCPUFaultServer] = []
+        for index in 0..<exiting {
+            let lane = try open(.urgent(UInt8(readers + index)), key)
+            servers.append(VCPUFaultServer(memory, on: lane, latencies: makeRing()))
+        }
+        do {
+            try machine.startThreads { [servers] vCPU, address, _ in
+                vCPU < servers.count && servers[vCPU].serve(address)
+            }
+        } catch {
+            throw .machine(error.description)
+        }
         let vCPUs = Set(machine.threadIDs)
-        let sources = faultSources
-        for index in 0..<UInt8(options.faultReaders) {
+        for index in 0..<UInt8(readers) {
             let lane = try open(.urgent(index), key)
-            let latencies = latencies[Int(index)]
+            let ring = makeRing()
             try start("dst-fault-\(index)") {
-                readFaults(into: memory, requestingOn: lane, counts: sources) {
-                    vCPUs.contains($0)
-                }
+                readFaults(into: memory, requestingOn: lane) { vCPUs.contains($0) }
             }
             try start("dst-answer-\(index)") {
-                receiveAnswers(on: lane, into: memory, latencies: latencies)
+                receiveAnswers(on: lane, into: memory, latencies: ring)
             }
         }
         for index in 0..<UInt8(options.streams) {
             let lane = try open(.bulk(index), key)
             try start("dst-bulk-\(index)") { receiveStream(on: lane, into: memory) }
         }
+        return readers + exiting
+    }
+
+    private func makeRing() -> LatencyRing {
+        let ring = LatencyRing()
+        latencies.append(ring)
+        return ring
     }
 
     private func open(_ name: LaneName, _ key: SessionKey) throws(MigrationError) -> any Lane {
@@ -402,8 +462,10 @@ package final class Destination {
     private func endThreads(_ control: ControlChannel?) {
         memory?.failure.close()
         memory?.stopReaders.signal()
+        memory?.pages.abandon()
         for lane in lanes { lane.shutdown() }
         threads.joinAll()
+        try? machine?.faultExits.disarm()
         try? memory?.unregister()
         try? memory?.ram.releaseAlias()
         control?.shutdown()
@@ -416,8 +478,7 @@ package final class Destination {
     }
 
     private func report(_ machine: Machine, error: MigrationError?) -> MigrationReport {
-        var latency = LatencyHistogram()
-        for lane in latencies { latency.merge(lane.published) }
+        drainLatencies()
         return MigrationReport(
             machine: machine,
             transport: connector.peer,
@@ -427,10 +488,16 @@ package final class Destination {
             clocks: clocks,
             totals: memory?.totals,
             confirmation: confirmation,
-            latency: latency,
-            faultSources: faultSources,
+            latency: histogram,
+            faults: memory?.faults.totals,
             heartbeatsBefore: sourceHeartbeats
         )
+    }
+}
+
+extension Destination {
+    private func drainLatencies() {
+        for ring in latencies { ring.drain(into: &histogram) }
     }
 }
 

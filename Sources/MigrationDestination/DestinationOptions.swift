@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import GuestMemory
+package import KVM
 
 /// How a destination takes a guest over.
 package struct DestinationOptions: Sendable {
     /// What guest memory is made of here; the source may differ.
     package var backing = Backing.anonymous
+    /// How touches of absent pages are to be delivered.
+    package var faultPath = FaultPathChoice.auto
     /// Bulk lanes for the background stream, 1 to 64.
     package var streams = 1
     /// Fault readers, each with an urgent lane of its own, 1 to 64.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import GuestMemory
+internal import KVM
 internal import LinuxSystem
 internal import Machine
 internal import MigrationWire
@@ -18,7 +19,7 @@ extension MigrationReport {
         totals: IncomingTotals?,
         confirmation: WireDoneAck?,
         latency: LatencyHistogram,
-        faultSources: FaultSources,
+        faults counts: FaultTotals?,
         heartbeatsBefore: [Heartbeat]
     ) {
         let outcome: MigrationOutcome =
@@ -38,7 +39,7 @@ extension MigrationReport {
                 pageBytes: GuestPage.byteCount,
                 backing: machine.memory.backing.rawValue
             ),
-            faultPath: "userfault",
+            faultPath: machine.faultExits.path.rawValue,
             transport: transport,
             outcome: outcome
         )
@@ -53,8 +54,16 @@ extension MigrationReport {
         if phase == .completed { takeStatistics(of: machine) }
         takeGaps(of: machine, before: heartbeatsBefore, clocks: clocks)
         var faults = FaultCounts()
-        faults.vcpu = UInt64(faultSources.byVCPUs)
-        faults.other = UInt64(faultSources.byOthers)
+        if let counts {
+            faults.vcpu = UInt64(counts.userfaultsByVCPUs)
+            faults.other = UInt64(counts.userfaultsByOthers)
+            faults.exits = UInt64(counts.exits)
+            faults.exitsAwaited = UInt64(counts.exitsAwaited)
+            faults.exitsOnInstalled = UInt64(counts.exitsOnInstalled)
+            faults.continued = UInt64(counts.continued)
+            faults.populated = UInt64(counts.populated)
+            faults.blockedMicroseconds = counts.blockedNanoseconds / 1000
+        }
         faults.latency = latency.count > 0 ? LatencySummary(latency) : nil
         if let totals {
             pages.requested = UInt64(totals.requested)

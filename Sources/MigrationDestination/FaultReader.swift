@@ -14,18 +14,18 @@ private let eventsPerRead = 16
 /// - Parameters:
 ///   - memory: Where pages are missing.
 ///   - lane: Where requests go out.
-///   - counts: Who touched them.
 ///   - isVCPU: Whether a task, by the kernel's number, is one of the guest's vCPUs.
 func readFaults(
     into memory: IncomingMemory,
     requestingOn lane: any Lane,
-    counts: FaultSources,
     isVCPU: @Sendable (CInt) -> Bool
 ) {
-    var reader = FaultRequester(memory, lane)
+    var sender = RequestSender(memory, on: lane, capacity: eventsPerRead)
+    var batch = FaultBatch(capacity: eventsPerRead)
     do {
         while try waitForFaults(memory) {
-            try reader.handleEvents(counts, isVCPU)
+            try memory.userfault.read(into: &batch)
+            try requestPages(of: batch, with: &sender, memory, isVCPU)
         }
     } catch let error as LaneError {
         memory.failure.report(.lane(error))
@@ -44,75 +44,22 @@ private func waitForFaults(_ memory: IncomingMemory) throws(SystemError) -> Bool
     return !(try waitUntilReadable(descriptors, timeout: nil))[1]
 }
 
-/// The working state of one fault reader.
-@safe private struct FaultRequester: ~Copyable {
-    private let memory: IncomingMemory
-    private let lane: any Lane
-    private var batch = FaultBatch(capacity: eventsPerRead)
-    private let frame: UnsafeMutableRawBufferPointer
-    private var sequence: UInt64 = 0
-
-    init(_ memory: IncomingMemory, _ lane: any Lane) {
-        self.memory = memory
-        self.lane = lane
-        let byteCount = FrameHeader.byteCount + eventsPerRead * RequestEntry.byteCount
-        unsafe frame = .allocate(byteCount: byteCount, alignment: 16)
+private func requestPages(
+    of batch: borrowing FaultBatch,
+    with sender: inout RequestSender,
+    _ memory: IncomingMemory,
+    _ isVCPU: (CInt) -> Bool
+) throws {
+    let now = MonotonicTime.now
+    for index in 0..<batch.count {
+        guard let event = batch[index],
+            let page = memory.ram.page(atHostAddress: event.address)
+        else { continue }
+        let waiter = isVCPU(event.threadID) ? RequestClass.vCPU : .kernelOrDevice
+        memory.faults.countUserfault(by: waiter)
+        if memory.pages.markRequested(page) == .absent { sender.add(page, waiter) }
+        // Whoever installs the page now knows that this thread waits for it.
+        if memory.pages.noteUserfaultWaiter(page) == .installed { try memory.wakeLate(page) }
     }
-
-    deinit {
-        unsafe frame.deallocate()
-    }
-
-    mutating func handleEvents(
-        _ counts: FaultSources,
-        _ isVCPU: (CInt) -> Bool
-    ) throws {
-        try memory.userfault.read(into: &batch)
-        let now = MonotonicTime.now
-        var requests = 0
-        for index in 0..<batch.count {
-            guard let event = batch[index],
-                let page = memory.ram.page(atHostAddress: event.address)
-            else { continue }
-            let waiter = isVCPU(event.threadID) ? RequestClass.vCPU : .kernelOrDevice
-            counts.count(waiter)
-            switch memory.pages.markRequested(page) {
-            case .absent:
-                let request = RequestEntry(page: page, requestClass: waiter)
-                let body = unsafe UnsafeMutableRawBufferPointer(
-                    rebasing: frame[FrameHeader.byteCount...]
-                )
-                unsafe request.write(requests, to: body)
-                requests += 1
-            case .requested, .arriving:
-                // Whoever installs the page wakes all that wait for it.
-                break
-            case .installed:
-                let range = PageRange(first: page, count: 1)
-                try memory.userfault.wake(
-                    address: memory.address(of: range),
-                    byteCount: GuestPage.byteCount
-                )
-            }
-        }
-        if requests > 0 { try send(requests, seen: now) }
-    }
-
-    private mutating func send(_ requests: Int, seen: MonotonicTime) throws(LaneError) {
-        let header = FrameHeader(
-            kind: .requests,
-            entryCount: requests,
-            payloadByteCount: 0,
-            sequence: sequence,
-            token: seen.nanoseconds
-        )
-        unsafe header.write(to: .init(rebasing: frame[..<FrameHeader.byteCount]))
-        let byteCount = FrameHeader.byteCount + requests * RequestEntry.byteCount
-        memory.countRequests(requests, at: seen)
-        sequence += 1
-        unsafe try lane.send(
-            UnsafeRawBufferPointer(rebasing: frame[..<byteCount]),
-            UnsafeRawBufferPointer(start: nil, count: 0)
-        )
-    }
+    try sender.send(seen: now)
 }

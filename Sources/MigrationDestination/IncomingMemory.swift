@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import GuestMemory
+internal import KVM
 internal import LinuxSystem
+internal import Machine
 internal import MigrationWire
 private import Synchronization
 internal import Transport
@@ -14,6 +16,10 @@ final class IncomingMemory: Sendable {
     let ram: GuestRAM
     let pages: PageMap
     let userfault: Userfaultfd
+    /// The switch for memory-fault exits.
+    let exits: FaultExits
+    /// Who touched absent pages.
+    let faults = FaultCounters()
     /// What went wrong first on any receiving thread.
     let failure: FirstFailure
     /// Readable once every page is installed.
@@ -40,19 +46,12 @@ final class IncomingMemory: Sendable {
     private static let mostAliasPages = 4096
 
     /// All pages absent, and touches of them reported from now on.
-    init(ram: GuestRAM, streams: Int) throws(MigrationError) {
+    init(of machine: Machine, userfault: Userfaultfd, streams: Int) throws(MigrationError) {
+        let ram = machine.memory
         self.ram = ram
+        self.userfault = userfault
+        exits = machine.faultExits
         streamsOpen = Atomic(streams)
-        let mode: Userfaultfd.Mode =
-            switch ram.backing {
-            case .anonymous: .missing
-            case .memfd: .missingAndMinor
-            }
-        do {
-            userfault = try Userfaultfd(for: mode)
-        } catch {
-            throw .host(error.description)
-        }
         do {
             pages = try PageMap(pageCount: ram.layout.pageCount)
             failure = try FirstFailure()
@@ -61,7 +60,7 @@ final class IncomingMemory: Sendable {
             try userfault.register(
                 address: ram.mapping.address,
                 byteCount: ram.mapping.byteCount,
-                mode: mode
+                mode: Userfaultfd.Mode(for: ram.backing)
             )
         } catch {
             throw .system(error)
@@ -86,21 +85,72 @@ final class IncomingMemory: Sendable {
     /// How a page came.
     enum Arrival { case answer, stream }
 
-    /// Adds installed pages to the totals and publishes them; call once they are present.
-    ///
-    /// The totals come first, so that whoever sees that no page is missing finds all counted.
-    func finish(_ run: PageRange, zeroCount: Int, digest: PageDigest, arrival: Arrival) {
+    /// Adds pages that have been made present to the totals; call before they are published, so
+    /// that whoever sees that no page is missing finds all counted.
+    func count(_ pageCount: Int, zeroCount: Int, digest: PageDigest, _ arrival: Arrival) {
         digestLow.wrappingAdd(digest.low, ordering: .relaxed)
         digestHigh.wrappingAdd(digest.high, ordering: .relaxed)
         switch arrival {
-        case .answer: requested.wrappingAdd(run.count, ordering: .relaxed)
-        case .stream: streamed.wrappingAdd(run.count, ordering: .relaxed)
+        case .answer: requested.wrappingAdd(pageCount, ordering: .relaxed)
+        case .stream: streamed.wrappingAdd(pageCount, ordering: .relaxed)
         }
         if zeroCount > 0 { zero.wrappingAdd(zeroCount, ordering: .relaxed) }
-        if pages.markInstalled(run) == 0 {
+    }
+
+    /// Publishes pages that have been made present, and wakes who waits for them.
+    func publish(_ run: PageRange, _ wake: Installer.Wake) throws(SystemError) {
+        try exits.becamePresent(run)
+        let installation = pages.markInstalled(run)
+        if wake == .onlyKnownWaiters, installation.hasUserfaultWaiter {
+            try userfault.wake(address: address(of: run), byteCount: run.byteCount)
+        }
+        if installation.remainingCount == 0 {
             lastPage.store(MonotonicTime.now.nanoseconds, ordering: .releasing)
             complete.signal()
         }
+    }
+
+    /// Lets a vCPU go on that left KVM_RUN for an installed page, which the kernel has taken from
+    /// the page tables since: swapped out, unmapped, write-protected.
+    ///
+    /// For vCPU threads: the call may itself sleep in userfaultfd, until a fault reader helps.
+    func repair(_ page: PageIndex) throws(SystemError) {
+        let range = PageRange(first: page, count: 1)
+        if try isContinued(address(of: range)) {
+            faults.countContinued()
+        } else {
+            try ram.mapping.populate(offset: range.byteOffset, byteCount: range.byteCount)
+            faults.countPopulated()
+        }
+    }
+
+    /// Wakes a thread whose event was read although its page is installed. Never sleeps.
+    func wakeLate(_ page: PageIndex) throws(SystemError) {
+        let address = address(of: PageRange(first: page, count: 1))
+        if try isContinued(address) {
+            faults.countContinued()
+        } else {
+            try userfault.wake(address: address, byteCount: GuestPage.byteCount)
+        }
+    }
+
+    /// Maps a page of a memfd again; false when it is mapped, or no longer registered.
+    private func isContinued(_ address: UInt) throws(SystemError) -> Bool {
+        guard ram.backing == .memfd else { return false }
+        for _ in 0..<1000 {
+            do {
+                switch try userfault.continue(address: address, byteCount: GuestPage.byteCount) {
+                case .installed, .partly: return true
+                case .alreadyPresent: return false
+                case .retry: yieldProcessor()
+                }
+            } catch {
+                // The last page has arrived, and reports have ended.
+                if pages.remainingCount == 0 { return false }
+                throw error
+            }
+        }
+        return false
     }
 
     /// A page came that another thread installs or has installed.
@@ -186,4 +236,14 @@ struct IncomingTotals {
     let firstFault: MonotonicTime?
     /// When the last page was installed.
     let lastPage: MonotonicTime?
+}
+
+extension Userfaultfd.Mode {
+    /// What has to be reported of memory of some kind.
+    init(for backing: Backing) {
+        switch backing {
+        case .anonymous: self = .missing
+        case .memfd: self = .missingAndMinor
+        }
+    }
 }

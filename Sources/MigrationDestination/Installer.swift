@@ -17,15 +17,27 @@ enum InstallFailure: Error {
 ///
 /// Owned by one receiving thread; allocates its staging buffer once.
 @safe struct Installer: ~Copyable {
+    /// Whom an install wakes.
+    enum Wake {
+        /// All threads that sleep in userfaultfd for the pages.
+        case everyone
+        /// Only those whose events have been read. For the installs of a vCPU, which does not
+        /// sleep there itself: it saves the locks of the wait queues. Others whose events are
+        /// read later find their page installed, and are woken then.
+        case onlyKnownWaiters
+    }
+
     private let memory: IncomingMemory
+    private let wake: Wake
     private let staging: UnsafeMutableRawBufferPointer
     private let zeroPage: UnsafeMutableRawBufferPointer
 
     /// How often an install is tried while the mapping is changing under it.
     private static let mostRetries = 10_000
 
-    init(_ memory: IncomingMemory) {
+    init(_ memory: IncomingMemory, wake: Wake) {
         self.memory = memory
+        self.wake = wake
         let page = GuestPage.byteCount
         unsafe staging = .allocate(byteCount: WireLimits.payloadByteCount, alignment: page)
         unsafe zeroPage = .allocate(byteCount: page, alignment: page)
@@ -139,10 +151,11 @@ enum InstallFailure: Error {
         do {
             try makePresent(run)
             if run.contents == .alias { try memory.countAlias(pages: run.count) }
+            memory.count(run.count, zeroCount: run.zeroCount, digest: run.digest, arrival)
+            try memory.publish(run.range, wake)
         } catch {
             throw .system(error)
         }
-        memory.finish(run.range, zeroCount: run.zeroCount, digest: run.digest, arrival: arrival)
     }
 
     private func makePresent(_ run: Run) throws(SystemError) {
@@ -180,14 +193,16 @@ enum InstallFailure: Error {
         to end: Int
     ) throws(SystemError) -> InstallOutcome {
         let target = address + UInt(start)
+        let userfault = memory.userfault
+        let mode: Userfaultfd.Wake = wake == .everyone ? .now : .later
         switch contents {
         case .staged:
             let bytes = unsafe UnsafeRawBufferPointer(rebasing: staging[start..<end])
-            return unsafe try memory.userfault.copy(bytes, to: target)
+            return unsafe try userfault.copy(bytes, to: target, mode)
         case .zero:
-            return try memory.userfault.zero(address: target, byteCount: end - start)
+            return try userfault.zero(address: target, byteCount: end - start, mode)
         case .alias:
-            return try memory.userfault.continue(address: target, byteCount: end - start)
+            return try userfault.continue(address: target, byteCount: end - start, mode)
         }
     }
 }

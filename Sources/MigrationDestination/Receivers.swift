@@ -3,7 +3,6 @@
 internal import GuestMemory
 internal import LinuxSystem
 internal import MigrationWire
-private import Synchronization
 internal import Telemetry
 internal import Transport
 
@@ -11,7 +10,7 @@ internal import Transport
 func receiveStream(on lane: any Lane, into memory: IncomingMemory) {
     do {
         var reader = FrameReader(lane)
-        var installer = Installer(memory)
+        var installer = Installer(memory, wake: .everyone)
         while true {
             let frame = unsafe try reader.next()
             switch unsafe frame.header.kind {
@@ -34,58 +33,57 @@ func receiveStream(on lane: any Lane, into memory: IncomingMemory) {
     }
 }
 
-/// The latencies of the faults that one urgent lane answered.
-final class FaultLatencies: Sendable {
-    private let histogram = Mutex(LatencyHistogram())
-
-    /// Sets the result; called once, when the lane's thread ends or is asked for a copy.
-    func publish(_ latencies: LatencyHistogram) {
-        histogram.withLock { $0 = latencies }
-    }
-
-    /// What was published last.
-    var published: LatencyHistogram { histogram.withLock { $0 } }
-}
-
-/// Receives the answers of one urgent lane and installs them; the body of a thread.
+/// Receives the answers to a fault reader's requests and installs them; the body of a thread.
 ///
 /// A fault's latency is the time from the read of its userfaultfd event, which the answer brings
 /// back as its token, until its page is installed and its thread woken.
 func receiveAnswers(
     on lane: any Lane,
     into memory: IncomingMemory,
-    latencies: FaultLatencies
+    latencies: LatencyRing
 ) {
-    var histogram = LatencyHistogram()
+    var receiver = AnswerReceiver(lane, into: memory, wake: .everyone)
     do {
-        var reader = FrameReader(lane)
-        var installer = Installer(memory)
         while true {
-            let frame = unsafe try reader.next()
-            let header = unsafe frame.header
-            guard header.kind == .pages else {
-                throw LaneError.violation(
-                    lane.name,
-                    offset: unsafe frame.offset,
-                    .kind(header.kind.rawValue)
-                )
-            }
-            unsafe try install(frame, .answer, with: &installer, reader, memory)
-            memory.countAnswers(header.entryCount)
-            if header.token != 0 {
-                let seen = MonotonicTime(nanoseconds: header.token)
-                let latency = MonotonicTime.now.nanoseconds(since: seen)
-                for _ in 0..<header.entryCount { histogram.record(nanoseconds: latency) }
-            }
+            let header = try receiver.receive()
+            let seen = MonotonicTime(nanoseconds: header.token)
+            let latency = MonotonicTime.now.nanoseconds(since: seen)
+            for _ in 0..<header.entryCount { latencies.record(nanoseconds: latency) }
         }
     } catch let error as LaneError {
-        latencies.publish(histogram)
         memory.failure.report(.lane(error))
     } catch let error as MigrationError {
-        latencies.publish(histogram)
         memory.failure.report(error)
     } catch {
         memory.failure.report(.machine("\(error)"))
+    }
+}
+
+/// Receives and installs answers on one urgent lane; owned by one thread.
+struct AnswerReceiver: ~Copyable {
+    private let memory: IncomingMemory
+    private var reader: FrameReader
+    private var installer: Installer
+
+    init(_ lane: any Lane, into memory: IncomingMemory, wake: Installer.Wake) {
+        self.memory = memory
+        reader = FrameReader(lane)
+        installer = Installer(memory, wake: wake)
+    }
+
+    /// Waits for the next answer and installs its pages.
+    ///
+    /// - Returns: The header of its frame.
+    @discardableResult
+    mutating func receive() throws -> FrameHeader {
+        let frame = unsafe try reader.next()
+        let header = unsafe frame.header
+        guard header.kind == .pages else {
+            throw unsafe reader.violation(.kind(header.kind.rawValue), in: frame)
+        }
+        unsafe try install(frame, .answer, with: &installer, reader, memory)
+        memory.countAnswers(header.entryCount)
+        return header
     }
 }
 

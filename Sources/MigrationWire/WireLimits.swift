@@ -19,8 +19,8 @@ package enum WireLimits {
         FrameHeader.byteCount + entriesPerFrame * PageEntry.byteCount + payloadByteCount
     /// vCPUs of a guest.
     package static let vCPUs = 64
-    /// Lanes of one kind in a session.
-    package static let lanesOfAKind = 64
+    /// Lanes of one kind in a session: one for each vCPU, and as many for fault readers.
+    package static let lanesOfAKind = 128
     /// Bytes of the reason in an abort that are shown.
     package static let reasonByteCount = 512
     /// CPUID entries in a machine's description.

@@ -8,7 +8,20 @@ package struct FaultCounts: Codable, Equatable, Sendable {
     package var vcpu: UInt64?
     /// Userfaults raised by anyone else: the kernel for the guest, device threads.
     package var other: UInt64?
-    /// From reading a fault's event to waking the thread that waits, requested pages only.
+    /// Memory-fault exits of vCPUs.
+    package var exits: UInt64?
+    /// Of these, on pages that another thread was fetching.
+    package var exitsAwaited: UInt64?
+    /// Of these, on pages installed before.
+    package var exitsOnInstalled: UInt64?
+    /// Installed pages mapped again from their page cache (`UFFDIO_CONTINUE`).
+    package var continued: UInt64?
+    /// Installed pages populated again (`MADV_POPULATE_WRITE` or `_READ`).
+    package var populated: UInt64?
+    /// Time between exits and re-entries, added up over all vCPUs.
+    package var blockedMicroseconds: UInt64?
+    /// From reading a fault's event, or from the exit, to the install of its page; requested
+    /// pages only.
     package var latency: LatencySummary?
 
     /// No faults yet.
@@ -18,6 +31,12 @@ package struct FaultCounts: Codable, Equatable, Sendable {
         case requests
         case vcpu = "faults_vcpu"
         case other = "faults_other"
+        case exits
+        case exitsAwaited = "exits_awaited"
+        case exitsOnInstalled = "exits_on_installed"
+        case continued = "pages_continued"
+        case populated = "pages_populated"
+        case blockedMicroseconds = "blocked_us"
         case latency = "fault_latency"
     }
 }

@@ -116,6 +116,16 @@ package struct Summary {
             faults.vcpu.map { "\($0) by vCPUs" }, faults.other.map { "\($0) by others" },
         ].compactMap { $0 }.joined(separator: ", ")
         table.add("page requests", "\(faults.requests)", kinds.isEmpty ? "" : "faults: \(kinds)")
+        if let exits = faults.exits, exits > 0 {
+            let parts = [
+                faults.exitsAwaited.map { "\($0) awaited another's page" },
+                faults.exitsOnInstalled.map { "\($0) on installed pages" },
+                faults.blockedMicroseconds.map {
+                    "blocked \(HumanUnits.duration(microseconds: $0))"
+                },
+            ]
+            table.add("exits", "\(exits)", parts.compactMap(\.self).joined(separator: ", "))
+        }
         guard let latency = faults.latency, latency.count > 0 else { return }
         let values = [
             ("p50", latency.p50Nanoseconds), ("p90", latency.p90Nanoseconds),

@@ -18,6 +18,14 @@ package final class Userfaultfd: Sendable {
         case missingAndMinor
     }
 
+    /// Whether an install wakes who sleeps in its range.
+    package enum Wake: Sendable {
+        /// At once.
+        case now
+        /// Not by itself: the caller knows who sleeps, and wakes them.
+        case later
+    }
+
     /// Opens a userfaultfd that also sees the kernel's own touches, KVM's among them.
     ///
     /// - Parameter mode: What ranges are going to be registered for.
@@ -108,45 +116,59 @@ package final class Userfaultfd: Sendable {
 
     // MARK: Installing
 
-    /// Copies pages into a range where they are missing, and wakes whoever waits for them.
+    /// Copies pages into a range where they are missing.
     ///
     /// The kernel copies before it publishes, so nobody sees half a page.
     ///
     /// - Parameters:
     ///   - contents: Whole pages; they must not change during the call.
     ///   - address: Host virtual address of the first page, page-aligned, in a registered range.
+    ///   - wake: Whether who waits for the pages is woken.
     /// - Returns: What became of it.
     /// - Throws: ``SystemError`` for an unexpected errno, for example `ENOENT` or `ESRCH`.
     ///
     /// Kernel interface: ioctl(UFFDIO_COPY). Cost: one system call, 3 µs a page.
     package func copy(
         _ contents: UnsafeRawBufferPointer,
-        to address: UInt
+        to address: UInt,
+        _ wake: Wake = .now
     ) throws(SystemError) -> InstallOutcome {
         var request = uffdio_copy()
         request.dst = UInt64(address)
         request.src = UInt64(UInt(bitPattern: contents.baseAddress))
         request.len = UInt64(contents.count)
+        request.mode = wake == .now ? 0 : CLINUX_UFFD_COPY_DONTWAKE
         let result = unsafe clinux_ioctl(descriptor.rawValue, CLINUX_UFFDIO_COPY, &request)
         return try outcome(result, request.copy, "ioctl(UFFDIO_COPY)")
     }
 
-    /// Makes missing pages of private anonymous memory present as zero pages, and wakes.
+    /// Makes missing pages of private anonymous memory present as zero pages.
     ///
-    /// Kernel interface: ioctl(UFFDIO_ZEROPAGE). Costs no memory until the page is written.
-    package func zero(address: UInt, byteCount: Int) throws(SystemError) -> InstallOutcome {
+    /// Costs no memory until a page is written.
+    /// Kernel interface: ioctl(UFFDIO_ZEROPAGE).
+    package func zero(
+        address: UInt,
+        byteCount: Int,
+        _ wake: Wake = .now
+    ) throws(SystemError) -> InstallOutcome {
         var request = uffdio_zeropage()
         request.range = range(address, byteCount)
+        request.mode = wake == .now ? 0 : CLINUX_UFFD_ZEROPAGE_DONTWAKE
         let result = unsafe clinux_ioctl(descriptor.rawValue, CLINUX_UFFDIO_ZEROPAGE, &request)
         return try outcome(result, request.zeropage, "ioctl(UFFDIO_ZEROPAGE)")
     }
 
-    /// Maps pages that are in the page cache of a memfd already, and wakes.
+    /// Maps pages that are in the page cache of a memfd already.
     ///
     /// Kernel interface: ioctl(UFFDIO_CONTINUE).
-    package func `continue`(address: UInt, byteCount: Int) throws(SystemError) -> InstallOutcome {
+    package func `continue`(
+        address: UInt,
+        byteCount: Int,
+        _ wake: Wake = .now
+    ) throws(SystemError) -> InstallOutcome {
         var request = uffdio_continue()
         request.range = range(address, byteCount)
+        request.mode = wake == .now ? 0 : CLINUX_UFFD_CONTINUE_DONTWAKE
         let result = unsafe clinux_ioctl(descriptor.rawValue, CLINUX_UFFDIO_CONTINUE, &request)
         return try outcome(result, request.mapped, "ioctl(UFFDIO_CONTINUE)")
     }

@@ -3,6 +3,7 @@
 internal import ArgumentParser
 internal import Console
 internal import GuestMemory
+internal import KVM
 internal import LinuxSystem
 internal import MigrationDestination
 internal import MigrationWire
@@ -35,6 +36,15 @@ struct ApusDestination: ParsableCommand {
 
     @Option(help: "What guest memory is made of here; the source may differ.")
     var backing = Backing.anonymous
+
+    @Option(
+        help: """
+            How touches of absent pages are delivered: memory-fault exits of a patched kernel, \
+            the same by private memory of some unpatched ones, or userfaultfd. auto takes the \
+            first that this host has, and says which.
+            """
+    )
+    var faultPath = FaultPathChoice.auto
 
     @Option(help: "Write the destination's view of the migration to this JSON file.")
     var report: String?
@@ -74,6 +84,7 @@ struct ApusDestination: ParsableCommand {
             let acceptor = try SocketAcceptor(addresses: listen)
             var options = DestinationOptions()
             options.backing = backing
+            options.faultPath = faultPath
             options.streams = streams
             options.faultReaders = faultReaders
             let destination = Destination(

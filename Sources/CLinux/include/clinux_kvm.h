@@ -77,8 +77,35 @@ enum : unsigned long {
 };
 
 enum : uint32_t {
-    CLINUX_KVM_EXIT_MEMORY_FAULT = 39,  // since Linux 6.8
+    CLINUX_KVM_EXIT_MEMORY_FAULT = 39,      // since Linux 6.8
+    CLINUX_KVM_EXIT_MEMORY_FAULT_RFC = 38,  // the RFC's number, which x86 and arm64 use for nothing
 };
+
+// Newer than the headers of Debian 12: see Documentation/virt/kvm/api.rst, 4.140, and
+// Documentation/KERNEL.md for the switch.
+struct clinux_kvm_memory_attributes {
+    uint64_t address;
+    uint64_t size;
+    uint64_t attributes;
+    uint64_t flags;
+};
+enum : unsigned long {
+    CLINUX_KVM_SET_MEM_FAULT_NOWAIT = _IOWR(KVMIO, 0xd2, _Bool),
+    CLINUX_KVM_SET_MEMORY_ATTRIBUTES = _IOW(KVMIO, 0xd2, struct clinux_kvm_memory_attributes),
+};
+enum : uint64_t {
+    CLINUX_KVM_MEMORY_ATTRIBUTE_PRIVATE = 1 << 3,
+};
+enum : int32_t {
+    CLINUX_KVM_CAP_MEMORY_ATTRIBUTES = 233,
+    CLINUX_KVM_CAP_VM_TYPES = 235,
+};
+enum : unsigned long {
+    CLINUX_KVM_X86_DEFAULT_VM = 0,
+    CLINUX_KVM_X86_SW_PROTECTED_VM = 1,
+};
+_Static_assert(CLINUX_KVM_SET_MEM_FAULT_NOWAIT == 0xC001AED2, "the RFC's ioctl");
+_Static_assert(CLINUX_KVM_SET_MEMORY_ATTRIBUTES == 0x4020AED2, "the kernel's ioctl");
 
 // Flags of struct kvm_clock_data, which import with three different types.
 enum : uint32_t {
