@@ -66,7 +66,14 @@ package struct ListeningSocket: ~Copyable, Sendable {
     }
 
     /// Whether a socket file is left over from a process that has ended.
+    ///
+    /// The kernel refuses a connection to any other kind of file just so, and those are not ours
+    /// to remove.
     private static func isStale(socketFile path: String) -> Bool {
+        var status = stat()
+        guard unsafe lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else {
+            return false
+        }
         do {
             _ = try Socket.connect(to: .unix(path: path))
             return false

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import LinuxSystem
 package import MigrationWire
 private import SwiftProtobuf
 
@@ -44,20 +45,20 @@ package final class ControlChannel {
 
     /// Waits for a message.
     ///
-    /// - Parameter limit: The longest wait for each part of it.
+    /// - Parameter limit: The longest wait for all of it: a peer that dribbles is given up, too.
     /// - Returns: Its body. An `abort` becomes an error.
     /// - Throws: ``MigrationError``: `aborted` by the peer, or what is wrong with the lane.
     package func receive(
         within limit: Duration
     ) throws(MigrationError) -> WireControlMessage.OneOf_Body {
         do {
-            try lane.limitBlocking(to: limit)
-            let header = try receive(byteCount: 4)
+            let deadline = MonotonicTime.now.advanced(by: limit)
+            let header = try receive(byteCount: 4, until: deadline)
             let length = header.reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
             guard length > 0, length <= UInt64(WireLimits.controlMessageByteCount) else {
                 throw LaneError.violation(lane.name, offset: offset, .messageByteCount(length))
             }
-            let bytes = try receive(byteCount: Int(length))
+            let bytes = try receive(byteCount: Int(length), until: deadline)
             guard let message = try? WireControlMessage(serializedBytes: bytes),
                 let body = message.body
             else { throw LaneError.violation(lane.name, offset: offset, .message) }
@@ -93,10 +94,14 @@ package final class ControlChannel {
         lane.shutdown()
     }
 
-    private func receive(byteCount: Int) throws(LaneError) -> [UInt8] {
+    private func receive(
+        byteCount: Int,
+        until deadline: MonotonicTime
+    ) throws(LaneError) -> [UInt8] {
         var bytes: [UInt8] = []
         // Grows with what has really come, not with what was announced.
         while bytes.count < byteCount {
+            try lane.limitBlocking(until: deadline)
             let before = bytes.count
             let part = min(byteCount - before, 1 << 16)
             bytes.append(contentsOf: repeatElement(0, count: part))

@@ -62,10 +62,15 @@ package enum LaneOpening {
     package static func receive(from socket: consuming Socket) -> Arrival {
         var bytes = InlineArray<32, UInt8>(repeating: 0)
         var span = bytes.mutableSpan
-        guard (try? socket.limitBlocking(to: limit)) != nil else { return .silent }
+        let deadline = MonotonicTime.now.advanced(by: limit)
         let isWhole = unsafe span.withUnsafeMutableBytes { buffer in
             var count = 0
             while count < buffer.count {
+                // Less than a microsecond would be no bound at all.
+                let left = deadline.nanoseconds(since: .now)
+                guard left >= 1000,
+                    (try? socket.limitBlocking(to: .nanoseconds(left))) != nil
+                else { return false }
                 let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[count...])
                 guard case .bytes(let more)? = unsafe try? socket.receive(into: rest) else {
                     return false

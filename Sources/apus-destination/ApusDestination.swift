@@ -118,8 +118,12 @@ struct ApusDestination: ParsableCommand {
             return status == .success ? .digestMismatch : status
         case .cancelled(let error, let report):
             if let report { service.conclude(report) }
+            if case .host = error {
+                // Cause and remedy; there may be no source at all.
+                console.noted("\(error)")
+                return .hostUnfit
+            }
             console.noted("\(error); the guest goes on at the source")
-            if case .host = error { return .hostUnfit }
             return .migrationCancelled
         case .lost(let error, let report):
             service.conclude(report)

@@ -286,9 +286,12 @@ extension HostilePeerTests {
             let source = try bench.source(memory: "256M", ["--guest-random", "100"])
             let destination = try RawDestination(to: source.address())
             try destination.commit()
-            for sequence: UInt64 in 0..<2000 {
-                try #require(destination.urgent)
-                    .send(RawBytes.request(page: sequence, sequence: sequence))
+            let urgent = try #require(destination.urgent)
+            urgent.limitPatience(to: .milliseconds(500))
+            for sequence: UInt64 in 0..<20_000 {
+                guard urgent.send(RawBytes.request(page: sequence, sequence: sequence)) else {
+                    break
+                }
             }
             pause(seconds: 1)
             #expect(source.isRunning)

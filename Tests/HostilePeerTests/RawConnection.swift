@@ -23,6 +23,9 @@ final class RawConnection: Sendable {
         self.socket = socket
     }
 
+    /// Bounds every later wait.
+    func limitPatience(to duration: Duration) { try? socket.limitBlocking(to: duration) }
+
     /// Sends bytes.
     ///
     /// - Returns: False when the peer has gone, which is no error here.
