@@ -26,7 +26,8 @@ struct CommandLineTests {
     @Test(arguments: [
         [], ["--listen", "nonsense"], ["--listen", "unix:"], ["--listen", "tcp:127.0.0.1:99999"],
         ["--listen", "unix:/" + String(repeating: "x", count: 120)], ["--memory", "0"],
-        ["--memory", "-1"], ["--memory", "lots"], ["--memory", "1K"], ["--memory", "16777217"], ["--memory", "64K"],
+        ["--memory", "-1"], ["--memory", "lots"], ["--memory", "1K"], ["--memory", "16777217"],
+        ["--memory", "64K"],
         ["--vcpus", "0"], ["--vcpus", "65"], ["--vcpus", "-1"], ["--guest-random", "101"],
         ["--guest-random", "-1"], ["--guest-zero", "101"], ["--guest-zero", "-1"],
         ["--heartbeat", "0s"], ["--heartbeat", "61s"], ["--guest-order", "sideways"],

@@ -66,22 +66,22 @@ struct BadFrame: CustomTestStringConvertible, Sendable {
         .init("does not decompress to a page") { frame in
             let lengths: [UInt8] = [0xF0, 0xFF, 0xFF, 0xFF]
             return .replace(
-                single(page: 3, encoding: 2, lengths + [UInt8](repeating: 0xFF, count: 90))
+                single(page: 4000, encoding: 2, lengths + [UInt8](repeating: 0xFF, count: 90))
             )
         },
         .init("does not decompress to a page") { _ in
-            .replace(single(page: 3, encoding: 2, [0x00]))
+            .replace(single(page: 4000, encoding: 2, [0x00]))
         },
         .init("does not decompress to a page") { _ in
             // A match that lies before the beginning.
-            .replace(single(page: 3, encoding: 2, [0x10, 0x41, 0xFF, 0xFF, 0xFF, 0x00]))
+            .replace(single(page: 4000, encoding: 2, [0x10, 0x41, 0xFF, 0xFF, 0xFF, 0x00]))
         },
-        .init("4095 bytes for page 3") { _ in
-            .replace(single(page: 3, encoding: 1, [UInt8](repeating: 1, count: 4095)))
+        .init("4095 bytes for page 4000") { _ in
+            .replace(single(page: 4000, encoding: 1, [UInt8](repeating: 1, count: 4095)))
         },
-        .init("1 bytes for page 3") { _ in .replace(single(page: 3, encoding: 0, [0])) },
-        .init("4096 bytes for page 3") { _ in
-            .replace(single(page: 3, encoding: 2, [UInt8](repeating: 1, count: 4096)))
+        .init("1 bytes for page 4000") { _ in .replace(single(page: 4000, encoding: 0, [0])) },
+        .init("4096 bytes for page 4000") { _ in
+            .replace(single(page: 4000, encoding: 2, [UInt8](repeating: 1, count: 4096)))
         },
     ]
 

@@ -25,7 +25,7 @@ extension HostilePeerTests {
                     ["protocol version differs: here 1, there 7"]
                 ),
                 (RawBytes.preamble(kind: 9), 2, ["no lane of kind 9"]),
-                (RawBytes.preamble(kind: 1, index: 64), 2, ["no lane of kind 1 and index 64"]),
+                (RawBytes.preamble(kind: 1, index: 255), 2, ["no lane of kind 1 and index 255"]),
                 (RawBytes.preamble(kind: 0, index: 1), 2, ["no lane of kind 0 and index 1"]),
                 (
                     RawBytes.preamble(kind: 0).with(UInt32(1), at: 12), 2,

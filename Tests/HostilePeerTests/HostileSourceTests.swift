@@ -171,9 +171,14 @@ extension HostilePeerTests {
         @Test(arguments: BadFrame.all)
         func `a bad frame is named with lane and offset`(attack: BadFrame) throws {
             let bench = try Bench()
-            let source = try bench.source(["--guest-zero", "10"])
+            // An idle guest asks for few pages, so that the stream brings those that are spoilt.
+            let source = try bench.source(["--guest-working-set", "0", "--guest-zero", "10"])
             let frames = Mutex<[[UInt8]]>([])
             let relay = try Relay(to: source.address(), in: bench.folder) { message in
+                if attack.lane == .urgent(0), message.lane == .bulk(0), message.index == 0 {
+                    // And it has to ask, where answers are to be spoilt.
+                    pause(seconds: 0.5)
+                }
                 guard message.lane == attack.lane, message.direction == .toDestination else {
                     return .pass
                 }
@@ -256,11 +261,11 @@ extension HostilePeerTests {
             let isDone = Atomic<Bool>(false)
             let relay = try Relay(to: source.address(), in: bench.folder) { message in
                 guard message.lane == .bulk(0), message.bytes[0] == 2,
-                    let entry = rawEntry(in: message.bytes),
+                    let contents = incompressiblePage(in: message.bytes),
                     !isDone.exchange(true, ordering: .relaxed)
                 else { return .pass }
                 var bytes = message.bytes
-                bytes[entry.contents + 2000] ^= 0x10
+                bytes[contents + 2000] ^= 0x10
                 return .replace(bytes)
             }
             defer { relay.stop() }
@@ -335,14 +340,16 @@ extension HostilePeerTests {
     }
 }
 
-/// Finds a page in a frame that travels as it is.
-func rawEntry(in frame: [UInt8]) -> (entry: Int, contents: Int)? {
+/// Finds a page in a frame that hardly shrank.
+///
+/// - Returns: Where its contents begin. A byte in their middle is a byte of the page.
+private func incompressiblePage(in frame: [UInt8]) -> Int? {
     let count = Int(frame.little(UInt16.self, at: 2))
     var contents = 32 + 16 * count
     for index in 0..<count {
-        let entry = 32 + 16 * index
-        if frame[entry + 12] == 1 { return (entry, contents) }
-        contents += Int(frame.little(UInt32.self, at: entry + 8))
+        let byteCount = Int(frame.little(UInt32.self, at: 32 + 16 * index + 8))
+        if byteCount > 3500 { return contents }
+        contents += byteCount
     }
     return nil
 }
