@@ -56,7 +56,8 @@ package struct GuestLayout: Equatable, Sendable, CustomStringConvertible {
             guard region.pageCount > 0, region.pageCount <= Self.mostPages,
                 region.guestAddress % UInt64(GuestPage.byteCount) == 0,
                 region.guestAddress >= end,
-                region.guestAddress < Self.endOfAddresses
+                region.guestAddress < Self.endOfAddresses,
+                region.endAddress <= Self.endOfAddresses
             else { throw .region(index: index) }
             end = region.endAddress
             total += region.pageCount

@@ -30,7 +30,7 @@ private import Synchronization
     /// - Returns: Whether this call set it; false when it was set before.
     package func insert(_ page: PageIndex) -> Bool {
         let mask = UInt64(1) << UInt64(page.rawValue % 64)
-        let original = unsafe word(page.rawValue / 64).pointee
+        let original = unsafe word(of: page).pointee
             .bitwiseOr(mask, ordering: .acquiringAndReleasing).oldValue
         return original & mask == 0
     }
@@ -38,7 +38,7 @@ private import Synchronization
     /// Whether the bit of a page is set.
     package func contains(_ page: PageIndex) -> Bool {
         let mask = UInt64(1) << UInt64(page.rawValue % 64)
-        return unsafe word(page.rawValue / 64).pointee.load(ordering: .acquiring) & mask != 0
+        return unsafe word(of: page).pointee.load(ordering: .acquiring) & mask != 0
     }
 
     /// Takes the next run of pages whose bits are clear, and sets them.
@@ -50,6 +50,7 @@ private import Synchronization
     ///   - mostPages: 1 to 64. A run ends at a multiple of 64 pages at the latest.
     /// - Returns: Pages whose bits this call set, or nil when all bits are set.
     package func takeRun(from start: PageIndex, mostPages: Int) -> PageRange? {
+        precondition(mostPages >= 1 && mostPages <= 64, "no such run")
         let wordCount = (pageCount + 63) / 64
         let first = min(max(0, start.rawValue), pageCount - 1)
         // The first word is looked at twice: from the start on, and in the end before it.
@@ -86,6 +87,11 @@ private import Synchronization
     private func validBits(ofWord index: Int) -> UInt64 {
         let pages = pageCount - index * 64
         return pages >= 64 ? ~0 : (UInt64(1) << UInt64(pages)) - 1
+    }
+
+    private func word(of page: PageIndex) -> UnsafeMutablePointer<Atomic<UInt64>> {
+        precondition(page.rawValue >= 0 && page.rawValue < pageCount, "page outside the bitmap")
+        return unsafe word(page.rawValue / 64)
     }
 
     private func word(_ index: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {

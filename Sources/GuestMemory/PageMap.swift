@@ -97,8 +97,9 @@ package enum PageState: UInt8, Sendable {
     package struct Installation: Equatable, Sendable {
         /// Pages of the guest that are still missing; zero for exactly one caller.
         package let remainingCount: Int
-        /// Whether a thread may sleep in userfaultfd for one of the pages. An installer whose
-        /// system call woke nobody has to wake it now.
+        /// Whether a thread may sleep in userfaultfd for one of the pages.
+        ///
+        /// An installer whose system call woke nobody has to wake it now.
         package let hasUserfaultWaiter: Bool
     }
 

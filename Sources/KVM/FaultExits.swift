@@ -110,7 +110,9 @@ package final class FaultExits: Sendable {
         return machine
     }
 
-    /// From now on a touch of an absent page is an exit. All pages are absent.
+    /// From now on a touch of an absent page is an exit.
+    ///
+    /// All pages are absent.
     ///
     /// While vCPUs do not run yet. Takes time proportional to guest memory on the attributes
     /// path, none on the others.
@@ -139,6 +141,7 @@ package final class FaultExits: Sendable {
     /// userfaultfd and, as installs for vCPUs wake nobody, sleep there for ever.
     ///
     /// - Parameter range: Installed pages, the more at once the better.
+    /// - Throws: ``SystemError`` of the attributes path.
     package func becamePresent(_ range: PageRange) throws(SystemError) {
         guard path == .attributes else { return }
         var before = 0
@@ -170,7 +173,9 @@ package final class FaultExits: Sendable {
 extension VirtualMachine {
     fileprivate enum Switch: UInt8 { case off, on }
 
-    /// Zero, or `-errno`. Kernel interface: `ioctl(KVM_SET_MEM_FAULT_NOWAIT)`.
+    /// Zero, or `-errno`.
+    ///
+    /// Kernel interface: `ioctl(KVM_SET_MEM_FAULT_NOWAIT)`.
     fileprivate func setMemoryFaultNowait(_ state: Switch) -> Int {
         var byte = state.rawValue
         return Int(

@@ -67,15 +67,18 @@ package struct ListeningSocket: ~Copyable, Sendable {
 
     /// Whether a socket file is left over from a process that has ended.
     ///
-    /// The kernel refuses a connection to any other kind of file just so, and those are not ours
-    /// to remove.
+    /// To connect to a file that is no socket is refused too, so the kind of file comes first.
     private static func isStale(socketFile path: String) -> Bool {
         var status = stat()
         guard unsafe lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else {
             return false
         }
         do {
-            _ = try Socket.connect(to: .unix(path: path))
+            _ = unsafe try Socket.first(of: .unix(path: path), operation: "try") { fd, name, size in
+                // Never wait in a full queue: that somebody has one is the answer.
+                let result = clinux_set_nonblocking(fd, 1)
+                return result < 0 ? result : unsafe connectSocket(fd, name, size)
+            }
             return false
         } catch {
             return error.code == ECONNREFUSED

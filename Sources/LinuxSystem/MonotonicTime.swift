@@ -25,9 +25,15 @@ package struct MonotonicTime: Comparable, Hashable, Sendable {
         nanoseconds > earlier.nanoseconds ? nanoseconds - earlier.nanoseconds : 0
     }
 
+    /// Time left until this instant; zero once it has passed.
+    package var remaining: Duration {
+        .nanoseconds(Int64(clamping: nanoseconds(since: .now)))
+    }
+
     /// This instant moved into the future.
     package func advanced(by duration: Duration) -> MonotonicTime {
-        MonotonicTime(nanoseconds: nanoseconds + duration.wholeNanoseconds)
+        let (sum, isTooLate) = nanoseconds.addingReportingOverflow(duration.wholeNanoseconds)
+        return MonotonicTime(nanoseconds: isTooLate ? .max : sum)
     }
 
     package static func < (left: MonotonicTime, right: MonotonicTime) -> Bool {
@@ -40,12 +46,17 @@ extension Duration {
     package var wholeNanoseconds: UInt64 {
         let (seconds, attoseconds) = components
         guard seconds >= 0, attoseconds >= 0 else { return 0 }
-        return UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds) / 1_000_000_000
+        let (whole, isTooLong) = UInt64(seconds).multipliedReportingOverflow(by: 1_000_000_000)
+        let (sum, isStillTooLong) = whole.addingReportingOverflow(
+            UInt64(attoseconds) / 1_000_000_000
+        )
+        return isTooLong || isStillTooLong ? .max : sum
     }
 
     /// The duration in milliseconds, rounded up, as poll(2) takes it.
     package var pollMilliseconds: CInt {
-        CInt(clamping: (wholeNanoseconds + 999_999) / 1_000_000)
+        let (milliseconds, rest) = wholeNanoseconds.quotientAndRemainder(dividingBy: 1_000_000)
+        return CInt(clamping: rest == 0 ? milliseconds : milliseconds + 1)
     }
 }
 

@@ -66,9 +66,14 @@ extension Socket {
         while let entry = unsafe next {
             unsafe next = entry.pointee.ai_next
             guard let name = unsafe entry.pointee.ai_addr else { continue }
-            let socket = try open(family: unsafe entry.pointee.ai_family)
-            last = unsafe use(socket.rawDescriptor, name, entry.pointee.ai_addrlen)
-            if last >= 0 { return socket }
+            do {
+                let socket = try open(family: unsafe entry.pointee.ai_family)
+                last = unsafe use(socket.rawDescriptor, name, entry.pointee.ai_addrlen)
+                if last >= 0 { return socket }
+            } catch {
+                // A kernel without IPv6 has no such sockets; the next form may do.
+                last = -error.code
+            }
         }
         throw SystemError(code: -last, operation: operation)
     }

@@ -71,10 +71,11 @@ package struct Socket: ~Copyable, Sendable {
     ///
     /// Nil lifts the bound.
     package func limitBlocking(to duration: Duration?) throws(SystemError) {
-        let nanoseconds = duration?.wholeNanoseconds ?? 0
+        // Zero would lift the bound: the shortest there is, is a microsecond.
+        let microseconds = duration.map { max(1, $0.wholeNanoseconds / 1000) } ?? 0
         var limit = timeval(
-            tv_sec: Int(nanoseconds / 1_000_000_000),
-            tv_usec: Int(nanoseconds % 1_000_000_000 / 1000)
+            tv_sec: Int(microseconds / 1_000_000),
+            tv_usec: Int(microseconds % 1_000_000)
         )
         let size = socklen_t(MemoryLayout<timeval>.size)
         for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
@@ -152,7 +153,7 @@ package struct Socket: ~Copyable, Sendable {
 // The methods of Socket hide the functions of the same name.
 private func shutdownSocket(_ fd: CInt) -> CInt { shutdown(fd, CInt(SHUT_RDWR)) }
 
-private func connectSocket(
+func connectSocket(
     _ fd: CInt,
     _ name: UnsafePointer<sockaddr>,
     _ size: socklen_t

@@ -12,21 +12,31 @@ package enum SocketAddress: Hashable, Sendable, CustomStringConvertible {
 
     /// Reads `unix:PATH`, `tcp:HOST:PORT` or `tcp:[IPv6]:PORT`; nil for anything else.
     package init?(_ text: String) {
+        guard !text.utf8.contains(0) else { return nil }
         if text.hasPrefix("unix:") {
             let path = String(text.dropFirst(5))
             guard !path.isEmpty, path.utf8.count <= Self.longestPath else { return nil }
             self = .unix(path: path)
         } else if text.hasPrefix("tcp:") {
             let rest = text.dropFirst(4)
-            guard let colon = rest.lastIndex(of: ":"),
-                let port = UInt16(rest[rest.index(after: colon)...])
+            guard let colon = rest.lastIndex(of: ":") else { return nil }
+            let digits = rest[rest.index(after: colon)...]
+            guard digits.allSatisfy({ $0.isASCII && $0.isNumber }), let port = UInt16(digits),
+                let host = Self.host(rest[..<colon])
             else { return nil }
-            var host = rest[..<colon]
-            if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
-            self = .tcp(host: String(host), port: port)
+            self = .tcp(host: host, port: port)
         } else {
             return nil
         }
+    }
+
+    /// A name or an IPv4 address as it is, an IPv6 address out of its brackets; nil otherwise.
+    private static func host(_ text: Substring) -> String? {
+        let isBracketed = text.hasPrefix("[") && text.hasSuffix("]")
+        let host = isBracketed ? text.dropFirst().dropLast() : text
+        guard host.contains(":") == isBracketed, !host.contains(where: { "[]".contains($0) })
+        else { return nil }
+        return String(host)
     }
 
     /// The form ``init(_:)`` reads.

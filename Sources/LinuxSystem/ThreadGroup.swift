@@ -41,7 +41,9 @@ package final class ThreadGroup: Sendable {
     }
 }
 
-/// The calling thread's task, as the kernel numbers it. Kernel interface: gettid(2).
+/// The calling thread's task, as the kernel numbers it.
+///
+/// Kernel interface: gettid(2).
 package func currentThreadID() -> CInt {
     clinux_gettid()
 }

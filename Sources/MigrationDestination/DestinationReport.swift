@@ -83,7 +83,9 @@ extension MigrationReport {
         }
     }
 
-    /// What the guest itself has counted. Reads guest memory, all of which is present.
+    /// What the guest itself has counted.
+    ///
+    /// Reads guest memory, all of which is present.
     private mutating func takeStatistics(of machine: Machine) {
         let statistics = machine.statistics
         walker = WalkerProgress(

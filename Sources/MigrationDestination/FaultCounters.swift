@@ -3,7 +3,9 @@
 internal import MigrationWire
 private import Synchronization
 
-/// Who touched absent pages, and what was done about it. Safe from all threads.
+/// Who touched absent pages, and what was done about it.
+///
+/// Safe from all threads.
 final class FaultCounters: Sendable {
     private let userfaultsByVCPUs = Atomic<Int>(0)
     private let userfaultsByOthers = Atomic<Int>(0)

@@ -124,7 +124,9 @@ final class IncomingMemory: Sendable {
         }
     }
 
-    /// Wakes a thread whose event was read although its page is installed. Never sleeps.
+    /// Wakes a thread whose event was read although its page is installed.
+    ///
+    /// Never sleeps.
     func wakeLate(_ page: PageIndex) throws(SystemError) {
         let address = address(of: PageRange(first: page, count: 1))
         if try isContinued(address) {

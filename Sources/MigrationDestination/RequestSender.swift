@@ -44,6 +44,7 @@ internal import Transport
     /// Sends the frame, if anything is in it.
     ///
     /// - Parameter instant: When the faults were seen; comes back with the answer.
+    /// - Throws: ``LaneError`` when the lane has ended.
     mutating func send(seen instant: MonotonicTime) throws(LaneError) {
         guard count > 0 else { return }
         let header = FrameHeader(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import LinuxSystem
+private import LinuxSystem
 package import MigrationWire
 private import SwiftProtobuf
 
@@ -15,6 +15,9 @@ package final class ControlChannel {
     package init(over lane: any Lane) {
         self.lane = lane
     }
+
+    /// The longest wait for a peer to take a message.
+    private static let sendLimit = Duration.seconds(10)
 
     /// For a poll set; readable when a message begins or the lane is closed.
     package var rawDescriptor: CInt { lane.rawDescriptor }
@@ -32,6 +35,7 @@ package final class ControlChannel {
         precondition(bytes.count <= WireLimits.controlMessageByteCount, "our message is too long")
         let length = UInt32(bytes.count).littleEndian
         do {
+            try lane.limitBlocking(to: Self.sendLimit)
             let span = bytes.span
             unsafe try span.withUnsafeBytes { body throws(LaneError) in
                 unsafe try withUnsafeBytes(of: length) { header throws(LaneError) in
@@ -45,7 +49,7 @@ package final class ControlChannel {
 
     /// Waits for a message.
     ///
-    /// - Parameter limit: The longest wait for all of it: a peer that dribbles is given up, too.
+    /// - Parameter limit: The longest wait for all of it.
     /// - Returns: Its body. An `abort` becomes an error.
     /// - Throws: ``MigrationError``: `aborted` by the peer, or what is wrong with the lane.
     package func receive(
@@ -85,7 +89,6 @@ package final class ControlChannel {
     package func abort(_ reason: some CustomStringConvertible) {
         var abort = WireAbort()
         abort.reason = Self.printable(reason.description)
-        try? lane.limitBlocking(to: .seconds(1))
         try? send(.abort(abort))
     }
 
@@ -101,7 +104,10 @@ package final class ControlChannel {
         var bytes: [UInt8] = []
         // Grows with what has really come, not with what was announced.
         while bytes.count < byteCount {
-            try lane.limitBlocking(until: deadline)
+            // Each receive may wait for what is left: a peer that drips bytes gains no time.
+            let remaining = deadline.remaining
+            guard remaining > .zero else { throw .timedOut(lane.name) }
+            try lane.limitBlocking(to: remaining)
             let before = bytes.count
             let part = min(byteCount - before, 1 << 16)
             bytes.append(contentsOf: repeatElement(0, count: part))
@@ -116,13 +122,25 @@ package final class ControlChannel {
 
     /// A peer's words, without what could play tricks on a terminal.
     private static func printable(_ text: String) -> String {
-        String(
-            String.UnicodeScalarView(
-                text.unicodeScalars.lazy
-                    .filter { $0.value >= 0x20 && !(0x7f..<0xa0).contains($0.value) }
-                    .prefix(WireLimits.reasonByteCount)
-            )
-        )
+        var result = String.UnicodeScalarView()
+        var byteCount = 0
+        for scalar in text.unicodeScalars where isHarmless(scalar) {
+            byteCount += UTF8.width(scalar)
+            guard byteCount <= WireLimits.reasonByteCount else { break }
+            result.append(scalar)
+        }
+        return String(result)
+    }
+
+    /// Neither a control character nor one that turns the direction of text, breaks its line or
+    /// cannot be seen.
+    private static func isHarmless(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.properties.generalCategory {
+        case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse, .surrogate,
+            .unassigned:
+            false
+        default: true
+        }
     }
 }
 

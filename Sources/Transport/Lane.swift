@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import LinuxSystem
 package import MigrationWire
 
 /// One ordered channel of bytes between the two processes.
@@ -28,16 +27,4 @@ package protocol Lane: AnyObject, Sendable {
 
     /// Ends both directions for good and wakes every thread that waits in them.
     func shutdown()
-}
-
-extension Lane {
-    /// Bounds the next wait by an instant.
-    ///
-    /// - Throws: `timedOut` when it has passed.
-    func limitBlocking(until deadline: MonotonicTime) throws(LaneError) {
-        let left = deadline.nanoseconds(since: .now)
-        // The kernel counts microseconds, and takes zero for no bound at all.
-        guard left >= 1000 else { throw .timedOut(name) }
-        try limitBlocking(to: .nanoseconds(left))
-    }
 }

@@ -21,7 +21,7 @@ package enum LaneOpening {
             var bytes = preamble.mutableSpan
             unsafe try bytes.withUnsafeMutableBytes { buffer throws(LaneError) in
                 unsafe LanePreamble(lane: name, key: key).write(to: buffer)
-                unsafe try lane.send(.init(buffer), .init(start: nil, count: 0))
+                unsafe try send(UnsafeRawBufferPointer(buffer), on: lane)
                 let room = unsafe UnsafeMutableRawBufferPointer(
                     rebasing: buffer[..<LaneAnswer.byteCount]
                 )
@@ -31,8 +31,8 @@ package enum LaneOpening {
                 unsafe try LaneAnswer(parsing: .init(rebasing: buffer[..<LaneAnswer.byteCount]))
             }
             switch answer.verdict {
-            case .accepted: break
-            case .wrongVersion: throw RefusalReason.version(found: answer.version)
+            case .accepted where answer.version == WireLimits.version: break
+            case .accepted, .wrongVersion: throw RefusalReason.version(found: answer.version)
             case .busy: throw RefusalReason.busy
             case .refused:
                 throw RefusalReason.machine("the source refused the \(name)")
@@ -66,11 +66,11 @@ package enum LaneOpening {
         let isWhole = unsafe span.withUnsafeMutableBytes { buffer in
             var count = 0
             while count < buffer.count {
-                // Less than a microsecond would be no bound at all.
-                let left = deadline.nanoseconds(since: .now)
-                guard left >= 1000,
-                    (try? socket.limitBlocking(to: .nanoseconds(left))) != nil
-                else { return false }
+                // Who drips its bytes gains no time.
+                let remaining = deadline.remaining
+                guard remaining > .zero, (try? socket.limitBlocking(to: remaining)) != nil else {
+                    return false
+                }
                 let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[count...])
                 guard case .bytes(let more)? = unsafe try? socket.receive(into: rest) else {
                     return false
@@ -79,7 +79,7 @@ package enum LaneOpening {
             }
             return true
         }
-        guard isWhole else { return .silent }
+        guard isWhole, (try? socket.limitBlocking(to: limit)) != nil else { return .silent }
         do {
             let preamble = unsafe try span.withUnsafeBytes { buffer throws(RefusalReason) in
                 unsafe try LanePreamble(parsing: buffer)
@@ -103,12 +103,31 @@ package enum LaneOpening {
         }
     }
 
+    /// Sends a preamble.
+    ///
+    /// Who refuses without having read it may have closed already, and then its answer is there to
+    /// be received.
+    private static func send(
+        _ preamble: UnsafeRawBufferPointer,
+        on lane: any Lane
+    ) throws(LaneError) {
+        do {
+            unsafe try lane.send(preamble, .init(start: nil, count: 0))
+        } catch {
+            guard case .closed = error else { throw error }
+        }
+    }
+
     private static func receive(
         from lane: any Lane,
         into buffer: UnsafeMutableRawBufferPointer
     ) throws(LaneError) {
+        let deadline = MonotonicTime.now.advanced(by: limit)
         var count = 0
         while count < buffer.count {
+            let remaining = deadline.remaining
+            guard remaining > .zero else { throw .timedOut(lane.name) }
+            try lane.limitBlocking(to: remaining)
             count += unsafe try lane.receive(into: .init(rebasing: buffer[count...]))
         }
     }

@@ -32,7 +32,7 @@ package struct UserfaultEvent: Equatable, Sendable {
 
     /// Event `index`, below `count`; nil for one that is not a page fault.
     package subscript(index: Int) -> UserfaultEvent? {
-        precondition(index < count)
+        precondition(index >= 0 && index < count, "no such event")
         let message = unsafe messages[index]
         guard message.event == UInt8(UFFD_EVENT_PAGEFAULT) else { return nil }
         return unsafe UserfaultEvent(

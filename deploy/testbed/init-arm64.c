@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Process 1 of the arm64 testbed: runs the commands listed in /tests, one a line, counts, and powers
+ * Process 1 of the arm64 testbed: runs the commands listed in /tests, one a line, counts, and
+ * powers
  * off. A line starts with the exit status that is wanted.
  */
 #include <fcntl.h>
@@ -29,7 +30,8 @@ static int run(char *line)
 	int count = 0, status;
 	pid_t child;
 
-	for (char *word = strtok_r(line, " ", &save); word && count < 31; word = strtok_r(NULL, " ", &save))
+	for (char *word = strtok_r(line, " ", &save); word && count < 31;
+	     word = strtok_r(NULL, " ", &save))
 		words[count++] = word;
 	words[count] = NULL;
 
