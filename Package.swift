@@ -153,5 +153,19 @@ let package = Package(
                 "MigrationSource", "MigrationDestination", "TestSupport",
             ]
         ),
+        .target(
+            name: "ProcessSupport",
+            dependencies: ["LinuxSystem", "MigrationWire", "Telemetry"],
+            path: "Tests/ProcessSupport",
+            swiftSettings: strict
+        ),
+        tests("EndToEndTests", ["Telemetry", "TestSupport", "ProcessSupport"]),
+        tests(
+            "HostilePeerTests",
+            [
+                "LinuxSystem", "MigrationWire", "Telemetry", "TestSupport", "ProcessSupport",
+                protobuf,
+            ]
+        ),
     ]
 )
