@@ -169,25 +169,24 @@ import Transport
         }
     }
 
-    @Test(
-        .timeLimit(.minutes(1)),
-        arguments: [
-            ("no memory", "no memory"), ("", ""),
+    @Test(.timeLimit(.minutes(1)))
+    func `a peer's last words are cleaned of what plays tricks on a terminal`() throws {
+        // Not as arguments, which are printed as they are.
+        let table = [
+            ("no memory", "no memory"),
+            ("", ""),
             ("\u{1B}[31mred\u{7}\r\nnext\t\u{7F}\u{9B}2J\0end", "[31mrednext2Jend"),
             ("left\u{202E}right\u{2066}\u{2028}\u{200B}\u{FEFF}end", "leftrightend"),
             ("Gäste 客 🐦", "Gäste 客 🐦"),
         ]
-    )
-    func `a peer's last words are cleaned of what plays tricks on a terminal`(
-        words: String,
-        shown: String
-    ) throws {
-        var abort = WireAbort()
-        abort.reason = words
-        let pair = try LanePair()
-        try pair.peer.send(Self.encoded(.abort(abort)))
-        #expect(throws: MigrationError.aborted(shown)) {
-            try ControlChannel(over: pair.lane).receive(within: limit)
+        for (words, shown) in table {
+            var abort = WireAbort()
+            abort.reason = words
+            let pair = try LanePair()
+            try pair.peer.send(Self.encoded(.abort(abort)))
+            #expect(throws: MigrationError.aborted(shown)) {
+                try ControlChannel(over: pair.lane).receive(within: limit)
+            }
         }
     }
 
