@@ -83,7 +83,11 @@ package struct GuestService {
     /// Says how the guest ended by itself.
     package func ended(_ machine: Machine) -> ExitStatus {
         console.noted("the guest ended: \(machine.ending?.description ?? "reason unknown")")
-        if case .corruption? = machine.ending { return .guestCorrupted }
-        return .guestEnded
+        return machine.ending.map { status(of: $0) } ?? .guestEnded
+    }
+
+    /// The exit code for a guest that ended by itself.
+    package func status(of ending: GuestEnding) -> ExitStatus {
+        if case .corruption = ending { .guestCorrupted } else { .guestEnded }
     }
 }

@@ -22,12 +22,12 @@ internal import Synchronization
         unsafe word.deallocate()
     }
 
-    /// The present value; pairs with the release in `store` and `add`.
-    package var value: UInt32 { unsafe word.pointee.load(ordering: .acquiring) }
+    /// The present value, in one order with `store` for all threads and words.
+    package var value: UInt32 { unsafe word.pointee.load(ordering: .sequentiallyConsistent) }
 
     /// Sets the value and wakes every sleeper.
     package func store(_ value: UInt32) {
-        unsafe word.pointee.store(value, ordering: .releasing)
+        unsafe word.pointee.store(value, ordering: .sequentiallyConsistent)
         wakeAll()
     }
 
@@ -38,10 +38,6 @@ internal import Synchronization
         wakeAll()
         return result.newValue
     }
-
-    /// Takes one off the value (wrapping) and wakes every sleeper; returns the new value.
-    @discardableResult
-    package func decrement() -> UInt32 { add(.max) }
 
     /// Sleeps while the word holds `expected`, for `timeout` at the longest.
     ///

@@ -14,6 +14,11 @@ package enum Host {
             .split(separator: "\n").first.map(String.init) ?? ""
     }
 
+    /// Whether another process that read this identity shares this host's clocks.
+    package static func isThisBoot(_ identity: String) -> Bool {
+        !identity.isEmpty && identity == bootIdentity
+    }
+
     /// Memory that can be had without swapping, in bytes; nil where the kernel does not tell.
     package static var availableMemoryBytes: Int? {
         kibibytes(of: "MemAvailable:", in: "/proc/meminfo")

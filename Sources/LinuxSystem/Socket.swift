@@ -31,11 +31,20 @@ package struct Socket: ~Copyable, Sendable {
     /// Kernel: connect(2).
     package static func connect(to address: SocketAddress) throws(SystemError) -> Socket {
         let socket = unsafe try first(of: address, operation: "connect to") { fd, name, size in
-            unsafe connectSocket(fd, name, size)
+            // Bounds connect(2) too, which then says EINPROGRESS (TCP) or EAGAIN (Unix).
+            var limit = timeval(tv_sec: connectLimitSeconds, tv_usec: 0)
+            let byteCount = socklen_t(MemoryLayout<timeval>.size)
+            unsafe setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, byteCount)
+            let result = unsafe connectSocket(fd, name, size)
+            return result == -EINPROGRESS || result == -EAGAIN ? -ETIMEDOUT : result
         }
+        try socket.limitBlocking(to: nil)
         try socket.tune(for: address)
         return socket
     }
+
+    /// The longest wait for a connection, in seconds.
+    private static let connectLimitSeconds = 5
 
     /// How long a peer may be silent to keep-alive probes, or leave data unacknowledged, before
     /// a TCP connection counts as lost.

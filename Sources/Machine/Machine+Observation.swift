@@ -27,14 +27,6 @@ extension Machine {
         for vcpu in vcpus { vcpu.heartbeat.resetGap() }
     }
 
-    /// Forgets the largest gaps that the guest itself has measured.
-    ///
-    /// Writes guest memory: not before its pages are present, and not while the machine is paused
-    /// for a migration, as it would then be sent or not.
-    package func resetGuestGaps() {
-        for index in vcpus.indices { WalkerBlock(memory, index).resetGap() }
-    }
-
     /// What each vCPU of the walker has counted.
     ///
     /// Reads guest memory: sleeps in userfaultfd while these pages are absent.

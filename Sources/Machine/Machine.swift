@@ -193,7 +193,8 @@ extension Machine {
         _ memory: GuestRAM
     ) throws(MachineError) -> Int {
         guard description.guest == walker else {
-            throw .unknownGuest(String(description.guest.prefix(64)))
+            // A peer's word: letters only, in case a terminal shows it.
+            throw .unknownGuest(description.guest.prefix(64).filter { $0.isASCII && $0.isLetter })
         }
         let count = Int(description.vcpuCount)
         guard (1...mostVCPUs).contains(count) else { throw .vcpuCount(count, most: mostVCPUs) }

@@ -152,6 +152,8 @@ extension VCPUThread {
             if let handler, handler(virtualCPU.index, fault.address, fault.byteCount) {
                 return .goOn
             }
+            // A page that does not come because the machine is to stop is no end of the guest's.
+            guard control.order.value == order else { return .goOn }
             control.end(.unexpectedExit(vcpu: virtualCPU.index, exit))
             return .over
         case .shutdown:

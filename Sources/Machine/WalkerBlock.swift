@@ -41,13 +41,6 @@ internal import Synchronization
         )
     }
 
-    /// Forgets the largest gap.
-    ///
-    /// The guest may store the gap it is just comparing at the same time; that one is new, too.
-    func resetGap() {
-        unsafe word(CGUEST_BLOCK_LARGEST_GAP).pointee.store(0, ordering: .relaxed)
-    }
-
     /// What the guest has found wrong.
     var corruption: GuestCorruption {
         let code = load(CGUEST_BLOCK_CORRUPT_KIND)

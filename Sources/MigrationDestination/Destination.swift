@@ -17,8 +17,9 @@ package enum DestinationEnd {
     case unconfirmed(ArrivedGuest, MigrationError, MigrationReport)
     /// Ended before the commit point: the guest goes on at the source.
     case cancelled(MigrationError, MigrationReport?)
-    /// Ended after the commit point: the guest is lost. Its vCPUs no longer run.
-    case lost(MigrationError, MigrationReport)
+    /// Ended after the commit point: the guest is lost, by itself if it says how. Its vCPUs no
+    /// longer run.
+    case lost(MigrationError, GuestEnding?, MigrationReport)
 }
 
 /// A guest that has been taken over.
@@ -41,6 +42,7 @@ package final class Destination {
     private var latencies: [LatencyRing] = []
     private var histogram = LatencyHistogram()
     private let threads = ThreadGroup()
+    private let loaders = ThreadGroup()
     private var lanes: [any Lane] = []
     private var machine: Machine?
     private var memory: IncomingMemory?
@@ -98,10 +100,14 @@ package final class Destination {
         hello.pageByteCount = UInt32(GuestPage.byteCount)
         hello.bootIdentity = Host.bootIdentity
         try control.send(.hello(hello))
-        guard case .welcome(let welcome) = try control.receive(within: options.answerLimit)
+        guard
+            case .welcome(let welcome) = try control.receive(
+                within: options.answerLimit,
+                atMost: WireLimits.welcomeByteCount
+            )
         else { throw control.violation(.unexpectedMessage("other", expected: "welcome")) }
         let (key, layout) = try check(welcome, control)
-        clocks = welcome.bootIdentity == hello.bootIdentity ? .same : .unrelated
+        clocks = Host.isThisBoot(welcome.bootIdentity) ? .same : .unrelated
         identity = welcome.identity
 
         let userfault = try openUserfault()
@@ -132,18 +138,20 @@ package final class Destination {
         over control: ControlChannel
     ) throws(MigrationError) {
         try awaitMessage(control, within: options.stateLimit)
-        guard case .state(let state) = try control.receive(within: options.answerLimit) else {
+        let count = Int(machine.description.vcpuCount)
+        guard
+            case .state(let state) = try control.receive(
+                within: options.answerLimit,
+                atMost: WireLimits.stateByteCount(vCPUCount: count)
+            )
+        else {
             throw control.violation(.unexpectedMessage("other", expected: "state"))
         }
         timeline.mark(\.stateReceived)
-        guard state.heartbeats.count == Int(machine.description.vcpuCount) else {
+        guard state.heartbeats.count == count else {
             throw control.violation(.field("heartbeats"))
         }
-        do {
-            try machine.loadState(state.machine)
-        } catch {
-            throw .machine(error.description)
-        }
+        try load(state.machine, into: machine)
         sourceHeartbeats = state.heartbeats.map { Heartbeat($0) }
         if clocks == .same { machine.continueHeartbeats(from: sourceHeartbeats) }
         timeline.mark(\.stateLoaded)
@@ -156,10 +164,36 @@ package final class Destination {
         become(.postcopy)
         timeline.take(state.times, stateSent: run.stateSentNs)
         if clocks == .same { timeline.endSendingAtArrival() }
-        timeline.run = try firstRun(of: machine)
+        timeline.run = firstRun(of: machine)
         var running = WireRunning()
         running.runNs = timeline.run?.nanoseconds ?? 0
         try control.send(.running(running))
+    }
+
+    /// Loads the state on a thread of its own: KVM may touch guest memory while it does, and so
+    /// sleep in userfaultfd for a page that a dying source never sends. Then somebody has to be
+    /// awake who ends that.
+    private func load(
+        _ state: WireMachineState,
+        into machine: Machine
+    ) throws(MigrationError) {
+        let loading = StateLoading()
+        try start("dst-load", in: loaders) {
+            let result = Result { () throws(MachineError) in try machine.loadState(state) }
+            loading.finish(result)
+        }
+        let deadline = MonotonicTime.now.advanced(by: options.answerLimit)
+        while true {
+            if let result = loading.result(within: .milliseconds(50)) {
+                guard case .failure(let error) = result else { return }
+                throw .machine(error.description)
+            }
+            if let error = memory?.failure.error { throw error }
+            if let stop, stop.take() != nil { throw .stopped }
+            guard MonotonicTime.now < deadline else {
+                throw .machine("the state was not loaded in time")
+            }
+        }
     }
 
     /// The guest runs; its memory follows.
@@ -214,20 +248,25 @@ package final class Destination {
                 ],
                 .milliseconds(100)
             )
+            if let error = memory.failure.error { throw error }
+            if ready[3] {
+                throw .guestEnded(machine.ending?.description ?? "for an unknown reason")
+            }
             if ready[0] { return }
-            if ready[1], let error = memory.failure.error { throw error }
             if ready[2] {
                 let message = try control.receive(within: .seconds(5))
                 throw control.violation(.unexpectedMessage(message.name, expected: "nothing"))
             }
-            if ready[3] {
-                throw .guestEnded(machine.ending?.description ?? "for an unknown reason")
-            }
             if ready[4] { try handleStop(&isWarned) }
             drainLatencies()
             let totals = memory.totals
-            if memory.isStreamOver, watch.isStalled(at: totals.installed) {
-                throw control.violation(.missingPages(memory.pages.remainingCount))
+            if watch.isStalled(at: totals.installed) {
+                if memory.isStreamOver {
+                    throw control.violation(.missingPages(memory.pages.remainingCount))
+                }
+                // A source that is alive but stopped may go on: its guest is not given up.
+                observer.noted("no page has arrived for \(options.stallLimit); still waiting")
+                watch = StallWatch(limit: options.stallLimit)
             }
             observer.progressed(
                 meter.read(
@@ -367,10 +406,11 @@ package final class Destination {
 
     private func start(
         _ name: String,
+        in group: ThreadGroup? = nil,
         _ body: @escaping @Sendable () -> Void
     ) throws(MigrationError) {
         do {
-            try threads.start(name, body: body)
+            try (group ?? threads).start(name, body: body)
         } catch {
             throw .system(error)
         }
@@ -395,28 +435,32 @@ package final class Destination {
         within limit: Duration
     ) throws(MigrationError) {
         let failure = memory?.failure
-        let ready = try poll(
-            [
-                control.rawDescriptor, failure?.event.rawDescriptor ?? -1,
-                stop?.rawDescriptor ?? -1,
-            ],
-            limit
-        )
-        // The source's own reason is worth more than that it closed the other lanes.
-        if ready[0] { return }
-        if let error = failure?.error { throw error }
-        if ready[2], stop?.take() != nil { throw .stopped }
+        let deadline = MonotonicTime.now.advanced(by: limit)
+        while MonotonicTime.now < deadline {
+            let ready = try poll(
+                [
+                    control.rawDescriptor, failure?.event.rawDescriptor ?? -1,
+                    stop?.rawDescriptor ?? -1,
+                ],
+                deadline.remaining
+            )
+            // The source's own reason is worth more than that it closed the other lanes.
+            if ready[0] { return }
+            if let error = failure?.error { throw error }
+            if ready[2], stop?.take() != nil { throw .stopped }
+        }
         throw .lane(.timedOut(.control))
     }
 
-    /// When the first vCPU entered KVM_RUN, a moment after the resume.
-    private func firstRun(of machine: Machine) throws(MigrationError) -> MonotonicTime {
-        let deadline = MonotonicTime.now.advanced(by: .seconds(5))
+    /// When the first vCPU entered KVM_RUN, a moment after the resume; nil when that takes long,
+    /// which is a pity for the numbers and nothing else.
+    private func firstRun(of machine: Machine) -> MonotonicTime? {
+        let deadline = MonotonicTime.now.advanced(by: .seconds(1))
         while MonotonicTime.now < deadline {
             if let instant = machine.firstRun { return instant }
             yieldProcessor()
         }
-        throw .machine("no vCPU entered KVM_RUN within 5 s of the resume")
+        return nil
     }
 
     private func handleStop(_ isWarned: inout Bool) throws(MigrationError) {
@@ -450,9 +494,10 @@ package final class Destination {
         }
         // Told to stop first: unregistering wakes vCPUs whose page will never come, and none of
         // them may run with what is there instead.
+        let ending = error.isGuestEnded ? machine.ending : nil
         machine.stop { endThreads(control) }
         become(.failed)
-        return .lost(error, report(machine, error: error))
+        return .lost(error, ending, report(machine, error: error))
     }
 
     /// Ends all threads of the migration.
@@ -467,6 +512,7 @@ package final class Destination {
         threads.joinAll()
         try? machine?.faultExits.disarm()
         try? memory?.unregister()
+        loaders.joinAll()
         try? memory?.ram.releaseAlias()
         control?.shutdown()
     }
@@ -479,6 +525,8 @@ package final class Destination {
 
     private func report(_ machine: Machine, error: MigrationError?) -> MigrationReport {
         drainLatencies()
+        let lostCount = latencies.map(\.lostCount).reduce(0, +)
+        if lostCount > 0 { observer.noted("\(lostCount) fault latencies came too fast to keep") }
         return MigrationReport(
             machine: machine,
             transport: connector.peer,

@@ -22,26 +22,31 @@ func readFaults(
 ) {
     var sender = RequestSender(memory, on: lane, capacity: eventsPerRead)
     var batch = FaultBatch(capacity: eventsPerRead)
-    do {
-        while try waitForFaults(memory) {
-            try memory.userfault.read(into: &batch)
+    do throws(MigrationError) {
+        while try readEvents(memory, into: &batch) {
             try requestPages(of: batch, with: &sender, memory, isVCPU)
+            try wakeLate(batch, memory)
         }
-    } catch let error as LaneError {
-        memory.failure.report(.lane(error))
-    } catch let error as SystemError {
-        memory.failure.report(.system(error))
     } catch {
-        memory.failure.report(.machine("\(error)"))
+        memory.failure.report(error)
     }
 }
 
-/// False when the fault readers are to end.
-private func waitForFaults(_ memory: IncomingMemory) throws(SystemError) -> Bool {
+/// Waits for events; false when the fault readers are to end.
+private func readEvents(
+    _ memory: IncomingMemory,
+    into batch: inout FaultBatch
+) throws(MigrationError) -> Bool {
     let descriptors: [2 of CInt] = [
         memory.userfault.rawDescriptor, memory.stopReaders.rawDescriptor,
     ]
-    return !(try waitUntilReadable(descriptors, timeout: nil))[1]
+    do {
+        if try waitUntilReadable(descriptors, timeout: nil)[1] { return false }
+        try memory.userfault.read(into: &batch)
+        return true
+    } catch {
+        throw .system(error)
+    }
 }
 
 private func requestPages(
@@ -49,7 +54,7 @@ private func requestPages(
     with sender: inout RequestSender,
     _ memory: IncomingMemory,
     _ isVCPU: (CInt) -> Bool
-) throws {
+) throws(MigrationError) {
     let now = MonotonicTime.now
     for index in 0..<batch.count {
         guard let event = batch[index],
@@ -58,8 +63,25 @@ private func requestPages(
         let waiter = isVCPU(event.threadID) ? RequestClass.vCPU : .kernelOrDevice
         memory.faults.countUserfault(by: waiter)
         if memory.pages.markRequested(page) == .absent { sender.add(page, waiter) }
-        // Whoever installs the page now knows that this thread waits for it.
-        if memory.pages.noteUserfaultWaiter(page) == .installed { try memory.wakeLate(page) }
     }
     try sender.send(seen: now)
+}
+
+/// Lets the installers of the batch's pages know that somebody waits, and wakes those whose pages
+/// are installed already.
+private func wakeLate(
+    _ batch: borrowing FaultBatch,
+    _ memory: IncomingMemory
+) throws(MigrationError) {
+    for index in 0..<batch.count {
+        guard let event = batch[index],
+            let page = memory.ram.page(atHostAddress: event.address),
+            memory.pages.noteUserfaultWaiter(page) == .installed
+        else { continue }
+        do {
+            try memory.wakeLate(page)
+        } catch {
+            throw .system(error)
+        }
+    }
 }

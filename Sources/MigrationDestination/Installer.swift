@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import Glibc
 internal import GuestMemory
 internal import LinuxSystem
 internal import MigrationWire
@@ -150,9 +151,10 @@ enum InstallFailure: Error {
     ) throws(InstallFailure) {
         do {
             try makePresent(run)
-            if run.contents == .alias { try memory.countAlias(pages: run.count) }
             memory.count(run.count, zeroCount: run.zeroCount, digest: run.digest, arrival)
             try memory.publish(run.range, wake)
+            // Behind the publication, where nobody waits for it.
+            if run.contents == .alias { try memory.countAlias(pages: run.count) }
         } catch {
             throw .system(error)
         }
@@ -169,8 +171,13 @@ enum InstallFailure: Error {
                 done = byteCount
             case .partly(let more):
                 done += more
+            case .alreadyPresent where run.contents != .alias:
+                // Something else has made a page present that only this thread may: the guest
+                // would see what never arrived.
+                throw SystemError(code: EEXIST, operation: "installing a page that is absent")
             case .alreadyPresent:
-                // Nobody else installs a claimed page, but whoever waits must not be forgotten.
+                // Mapped already, from the very page cache that was written. Whoever waits must
+                // not be forgotten.
                 try memory.userfault.wake(
                     address: address + UInt(done),
                     byteCount: GuestPage.byteCount
@@ -179,7 +186,7 @@ enum InstallFailure: Error {
             case .retry:
                 retries += 1
                 guard retries < Self.mostRetries else {
-                    throw SystemError(code: 11, operation: "installing pages, again and again")
+                    throw SystemError(code: EAGAIN, operation: "installing pages, again and again")
                 }
                 yieldProcessor()
             }

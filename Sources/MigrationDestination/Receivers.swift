@@ -8,11 +8,11 @@ internal import Transport
 
 /// Receives one bulk lane and installs what it brings; the body of a thread.
 func receiveStream(on lane: any Lane, into memory: IncomingMemory) {
-    do {
+    do throws(MigrationError) {
         var reader = FrameReader(lane)
         var installer = Installer(memory, wake: .everyone)
         while true {
-            let frame = unsafe try reader.next()
+            let frame = unsafe try next(&reader)
             switch unsafe frame.header.kind {
             case .pages:
                 unsafe try install(frame, .stream, with: &installer, reader, memory)
@@ -24,12 +24,8 @@ func receiveStream(on lane: any Lane, into memory: IncomingMemory) {
                 throw MigrationError.lane(unsafe reader.violation(.kind(kind), in: frame))
             }
         }
-    } catch let error as LaneError {
-        memory.failure.report(.lane(error))
-    } catch let error as MigrationError {
-        memory.failure.report(error)
     } catch {
-        memory.failure.report(.machine("\(error)"))
+        memory.failure.report(error)
     }
 }
 
@@ -43,19 +39,15 @@ func receiveAnswers(
     latencies: LatencyRing
 ) {
     var receiver = AnswerReceiver(lane, into: memory, wake: .everyone)
-    do {
+    do throws(MigrationError) {
         while true {
             let header = try receiver.receive()
             let seen = MonotonicTime(nanoseconds: header.token)
             let latency = MonotonicTime.now.nanoseconds(since: seen)
             for _ in 0..<header.entryCount { latencies.record(nanoseconds: latency) }
         }
-    } catch let error as LaneError {
-        memory.failure.report(.lane(error))
-    } catch let error as MigrationError {
-        memory.failure.report(error)
     } catch {
-        memory.failure.report(.machine("\(error)"))
+        memory.failure.report(error)
     }
 }
 
@@ -74,16 +66,25 @@ struct AnswerReceiver: ~Copyable {
     /// Waits for the next answer and installs its pages.
     ///
     /// - Returns: The header of its frame.
+    /// - Throws: What is wrong with the lane or the frame, or why it could not be installed.
     @discardableResult
-    mutating func receive() throws -> FrameHeader {
-        let frame = unsafe try reader.next()
+    mutating func receive() throws(MigrationError) -> FrameHeader {
+        let frame = unsafe try next(&reader)
         let header = unsafe frame.header
         guard header.kind == .pages else {
-            throw unsafe reader.violation(.kind(header.kind.rawValue), in: frame)
+            throw .lane(unsafe reader.violation(.kind(header.kind.rawValue), in: frame))
         }
         unsafe try install(frame, .answer, with: &installer, reader, memory)
         memory.countAnswers(header.entryCount)
         return header
+    }
+}
+
+private func next(_ reader: inout FrameReader) throws(MigrationError) -> Frame {
+    do {
+        return unsafe try reader.next()
+    } catch {
+        throw .lane(error)
     }
 }
 

@@ -45,7 +45,7 @@ internal import Transport
     ///
     /// - Parameter instant: When the faults were seen; comes back with the answer.
     /// - Throws: ``LaneError`` when the lane has ended.
-    mutating func send(seen instant: MonotonicTime) throws(LaneError) {
+    mutating func send(seen instant: MonotonicTime) throws(MigrationError) {
         guard count > 0 else { return }
         let header = FrameHeader(
             kind: .requests,
@@ -59,9 +59,13 @@ internal import Transport
         memory.countRequests(count, at: instant)
         count = 0
         sequence += 1
-        unsafe try lane.send(
-            UnsafeRawBufferPointer(rebasing: frame[..<byteCount]),
-            UnsafeRawBufferPointer(start: nil, count: 0)
-        )
+        do {
+            unsafe try lane.send(
+                UnsafeRawBufferPointer(rebasing: frame[..<byteCount]),
+                UnsafeRawBufferPointer(start: nil, count: 0)
+            )
+        } catch {
+            throw .lane(error)
+        }
     }
 }

@@ -48,41 +48,36 @@ final class VCPUFaultServer: @unchecked Sendable {
     }
 
     private func makePresent(_ page: PageIndex, _ seen: MonotonicTime) -> Bool {
-        do {
-            switch memory.pages.markRequested(page) {
-            case .absent:
+        switch memory.pages.markRequested(page) {
+        case .absent:
+            do {
                 sender.add(page, .vCPU)
                 try sender.send(seen: seen)
-                try receiver.receive()
                 // The answer's page may be with another thread, which had it from the stream.
-                guard memory.pages.awaitInstalled(page) else { return false }
-                latencies.record(nanoseconds: MonotonicTime.now.nanoseconds(since: seen))
-                return true
-            case .requested, .arriving:
-                memory.faults.countAwaited()
-                return memory.pages.awaitInstalled(page)
-            case .installed:
-                // The page is there, and fast GUP failed all the same: swapped out, unmapped,
-                // write-protected.
-                memory.faults.countOnInstalled()
+                repeat { try receiver.receive() } while memory.pages.state(of: page) == .requested
+            } catch {
+                // The page may still come another way; if not, the steering thread, which is told
+                // here, ends the wait below.
+                memory.failure.report(error)
+            }
+            guard memory.pages.awaitInstalled(page) else { return false }
+            latencies.record(nanoseconds: MonotonicTime.now.nanoseconds(since: seen))
+            return true
+        case .requested, .arriving:
+            memory.faults.countAwaited()
+            return memory.pages.awaitInstalled(page)
+        case .installed:
+            // The page is there, and fast GUP failed all the same: swapped out, unmapped,
+            // write-protected.
+            memory.faults.countOnInstalled()
+            do {
                 try memory.repair(page)
                 return true
+            } catch {
+                // A memory error, or no memory left: it would exit for this page for ever.
+                memory.failure.report(.system(error))
+                return false
             }
-        } catch let error as LaneError {
-            return survives(.lane(error), page)
-        } catch let error as SystemError {
-            return survives(.system(error), page)
-        } catch let error as MigrationError {
-            return survives(error, page)
-        } catch {
-            return false
         }
-    }
-
-    /// A lane that ends is no matter for a page that came another way meanwhile.
-    private func survives(_ error: MigrationError, _ page: PageIndex) -> Bool {
-        if memory.pages.state(of: page) == .installed { return true }
-        memory.failure.report(error)
-        return false
     }
 }

@@ -24,6 +24,7 @@ final class OutgoingMemory: Sendable {
     private let bytesRaw = Atomic<Int>(0)
     private let bytesWire = Atomic<Int>(0)
 
+    private let isOpen = Atomic<Bool>(false)
     private let requestsInWork = Atomic<Int>(0)
     private let lastRequested = Atomic<Int>(-1)
     private let streamGate = FutexWord(StreamGate.held.rawValue)
@@ -48,8 +49,7 @@ final class OutgoingMemory: Sendable {
         sent.takeRun(from: start, mostPages: mostPages)
     }
 
-    /// Adds to the totals; call before the pages are sent, so that whoever has received them all
-    /// finds them all counted.
+    /// Adds to the totals, before the pages are sent.
     ///
     /// - Parameters:
     ///   - digest: Of the pages that go out for the first time.
@@ -83,6 +83,12 @@ final class OutgoingMemory: Sendable {
     }
 
     // MARK: Urgent before bulk
+
+    /// The guest is paused: from now on requests may be answered.
+    func openForRequests() { isOpen.store(true, ordering: .releasing) }
+
+    /// Whether requests may be answered; before the pause their pages would still change.
+    var isOpenForRequests: Bool { isOpen.load(ordering: .acquiring) }
 
     /// A request is being answered.
     func beginAnswer(near page: PageIndex) {

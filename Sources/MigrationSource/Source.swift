@@ -70,10 +70,8 @@ package final class Source {
                 let ready = try poll(waiting + acceptor.rawDescriptors, limit)
                 if ready[0] { return .guestEnded }
                 if ready[1], stop?.take() != nil { return .stopped }
-                guard ready[2...].contains(true), let socket = try acceptor.accept() else {
-                    continue
-                }
-                if let end = try greet(socket) { return end }
+                guard ready[2...].contains(true) else { continue }
+                if let end = try greetNext() { return end }
             } catch {
                 return .failed(error)
             }
@@ -88,6 +86,21 @@ package final class Source {
             return try waitUntilReadable(descriptors, timeout: limit)
         } catch {
             throw .system(error)
+        }
+    }
+
+    /// Takes the next connection; nil when the guest is still here afterwards.
+    ///
+    /// This host may be out of descriptors or memory for a moment. That is no reason to end a
+    /// guest that runs: the destination may try again.
+    private func greetNext() throws(MigrationError) -> SourceEnd? {
+        do {
+            guard let socket = try acceptor.accept() else { return nil }
+            return try greet(socket)
+        } catch {
+            observer.noted("\(error); the guest goes on here")
+            let ready = try poll([stop?.rawDescriptor ?? -1], .milliseconds(200))
+            return ready[0] && stop?.take() != nil ? .stopped : nil
         }
     }
 
@@ -131,6 +144,7 @@ package final class Source {
         guard let error else { return .migrated(report) }
         if session.phase == .failed { return .lost(error, report) }
         if case .stopped = error { return .stopped }
+        if machine.ending != nil { return .guestEnded }
         observer.noted("\(error); the guest goes on here")
         return nil
     }

@@ -68,14 +68,16 @@ final class SourceSession {
             become(.completed)
         } catch {
             failure = error
-            if !phase.isCommitted { control.abort(error) }
         }
         endThreads()
-        if failure != nil {
-            // Only now, when no thread reads guest memory any more, may the guest change it.
+        if let failure {
+            // Only now, when no thread reads guest memory any more, may the guest change it; and
+            // before the peer is told, which may take its time to listen.
             if isPaused && !phase.isCommitted { machine.resume() }
+            if !phase.isCommitted { control.abort(failure) }
             become(phase.isCommitted ? .failed : .cancelled)
         }
+        control.shutdown()
         return failure
     }
 
@@ -94,7 +96,7 @@ final class SourceSession {
                 )
             )
         }
-        clocks = hello.bootIdentity == Host.bootIdentity ? .same : .unrelated
+        clocks = Host.isThisBoot(hello.bootIdentity) ? .same : .unrelated
         var welcome = WireWelcome()
         welcome.pageByteCount = UInt32(GuestPage.byteCount)
         welcome.bootIdentity = Host.bootIdentity
@@ -118,10 +120,12 @@ final class SourceSession {
         var state = WireState()
         do {
             timeline.pause = try machine.pause(within: options.pauseLimit)
+            memory.openForRequests()
             state.machine = try machine.saveState()
         } catch {
             throw .machine(error.description)
         }
+        if let ending = machine.ending { throw .guestEnded(ending.description) }
         timeline.mark(\.stateSaved)
         state.heartbeats = machine.heartbeats.map { WireHeartbeats($0) }
         state.times = WireSourceTimes(timeline)
@@ -183,7 +187,13 @@ final class SourceSession {
         case .done(let done):
             timeline.mark(\.lastPage)
             self.done = done
-            let ours = memory.totals
+            let ours = try coveredTotals()
+            let pageCount = UInt64(memory.ram.layout.pageCount)
+            let (theirCount, isAbsurd) = done.pagesRequested
+                .addingReportingOverflow(done.pagesStreamed)
+            guard !isAbsurd, theirCount == pageCount else {
+                throw control.violation(.field("pages"))
+            }
             var ack = WireDoneAck()
             ack.digest = WireDigest(ours.digest)
             ack.bytesRaw = UInt64(ours.bytesRaw)
@@ -203,6 +213,22 @@ final class SourceSession {
             throw control.violation(
                 .unexpectedMessage(other.name, expected: "running or done")
             )
+        }
+    }
+
+    /// The totals once every page has been counted.
+    ///
+    /// The destination may have a page before the thread that took it for the stream has counted
+    /// it: by the answer to a request that came in between.
+    private func coveredTotals() throws(MigrationError) -> OutgoingTotals {
+        let deadline = MonotonicTime.now.advanced(by: .seconds(5))
+        while true {
+            let totals = memory.totals
+            if totals.pagesCovered == memory.ram.layout.pageCount { return totals }
+            guard MonotonicTime.now < deadline else {
+                throw control.violation(.unexpectedMessage("done", expected: "more requests"))
+            }
+            yieldProcessor()
         }
     }
 
@@ -325,7 +351,6 @@ final class SourceSession {
         memory.stopStream()
         for lane in lanes.values { lane.shutdown() }
         threads.joinAll()
-        control.shutdown()
     }
 
     // MARK: Waiting

@@ -30,6 +30,12 @@ private func answerRequests(
         guard header.kind == .requests else {
             throw unsafe reader.violation(.kind(header.kind.rawValue), in: frame)
         }
+        guard memory.isOpenForRequests else {
+            throw unsafe reader.violation(
+                .unexpectedMessage("requests", expected: "the saved state first"),
+                in: frame
+            )
+        }
         var digest = PageDigest()
         var firstTime = 0
         batch.begin()

@@ -54,6 +54,11 @@ package enum MigrationError: Error, Equatable, CustomStringConvertible {
         if case .digest = self { true } else { false }
     }
 
+    /// Whether the guest ended by itself.
+    package var isGuestEnded: Bool {
+        if case .guestEnded = self { true } else { false }
+    }
+
     /// One line with the cause.
     package var description: String {
         switch self {

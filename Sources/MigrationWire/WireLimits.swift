@@ -8,8 +8,17 @@ internal import GuestMemory
 package enum WireLimits {
     /// Protocol version spoken here; both sides must speak the same.
     package static let version: UInt16 = 1
-    /// Bytes of an encoded control message: the saved state of 64 vCPUs fits several times.
+    /// Bytes of any encoded control message.
     package static let controlMessageByteCount = 4 << 20
+    /// Bytes of a source's welcome, which holds the description of a machine.
+    package static let welcomeByteCount = 1 << 16
+    /// Bytes of a saved state.
+    ///
+    /// - Parameter vCPUCount: vCPUs that the machine is known to have.
+    /// - Returns: Room for several times what they need.
+    package static func stateByteCount(vCPUCount: Int) -> Int {
+        min(controlMessageByteCount, (1 << 16) + vCPUCount << 15)
+    }
     /// Pages, or requests, in one frame.
     package static let entriesPerFrame = 64
     /// Bytes of page contents in one frame.
@@ -17,14 +26,8 @@ package enum WireLimits {
     /// Bytes of a whole frame.
     package static let frameByteCount =
         FrameHeader.byteCount + entriesPerFrame * PageEntry.byteCount + payloadByteCount
-    /// vCPUs of a guest.
-    package static let vCPUs = 64
     /// Lanes of one kind in a session: one for each vCPU, and as many for fault readers.
     package static let lanesOfAKind = 128
     /// Bytes of the reason in an abort that are shown.
     package static let reasonByteCount = 512
-    /// CPUID entries in a machine's description.
-    package static let cpuidEntries = 256
-    /// Model-specific registers in a vCPU's state.
-    package static let msrs = 1024
 }

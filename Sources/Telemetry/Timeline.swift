@@ -54,7 +54,9 @@ package struct Timeline: Codable, Equatable, Sendable {
         to end: KeyPath<Timeline, MonotonicTime?>
     ) -> UInt64? {
         guard let start = self[keyPath: start], let end = self[keyPath: end] else { return nil }
-        return (end.nanoseconds(since: start) + 500) / 1000
+        // A peer's instants may be any numbers: nothing here may overflow.
+        let (whole, rest) = end.nanoseconds(since: start).quotientAndRemainder(dividingBy: 1000)
+        return rest < 500 ? whole : whole + 1
     }
 
     private enum CodingKeys: String, CodingKey {

@@ -10,6 +10,8 @@ private import SwiftProtobuf
 package final class ControlChannel {
     private let lane: any Lane
     private var offset: UInt64 = 0
+    /// After a message that went out in part nothing may follow it: its bytes would complete it.
+    private var isBroken = false
 
     /// - Parameter lane: The control lane, open.
     package init(over lane: any Lane) {
@@ -18,6 +20,9 @@ package final class ControlChannel {
 
     /// The longest wait for a peer to take a message.
     private static let sendLimit = Duration.seconds(10)
+    private static let pieceByteCount = 1 << 15
+    /// Bytes that a message may have unless a receiver expects more.
+    private static let ordinaryByteCount = 4096
 
     /// For a poll set; readable when a message begins or the lane is closed.
     package var rawDescriptor: CInt { lane.rawDescriptor }
@@ -33,33 +38,52 @@ package final class ControlChannel {
             throw .machine("control message cannot be encoded: \(error)")
         }
         precondition(bytes.count <= WireLimits.controlMessageByteCount, "our message is too long")
-        let length = UInt32(bytes.count).littleEndian
+        guard !isBroken else { throw .lane(.closed(lane.name)) }
+        isBroken = true
         do {
-            try lane.limitBlocking(to: Self.sendLimit)
-            let span = bytes.span
-            unsafe try span.withUnsafeBytes { body throws(LaneError) in
-                unsafe try withUnsafeBytes(of: length) { header throws(LaneError) in
-                    unsafe try lane.send(header, body)
-                }
-            }
+            let length = UInt32(bytes.count)
+            try send((0..<4).map { UInt8(truncatingIfNeeded: length >> (8 * $0)) } + bytes)
         } catch {
             throw .lane(error)
+        }
+        isBroken = false
+    }
+
+    /// Sends in pieces, so that a peer that reads slowly gains no time: the bound of the system
+    /// starts anew with every buffer it takes.
+    private func send(_ bytes: [UInt8]) throws(LaneError) {
+        let deadline = MonotonicTime.now.advanced(by: Self.sendLimit)
+        var sent = 0
+        while sent < bytes.count {
+            let remaining = deadline.remaining
+            guard remaining > .zero else { throw .timedOut(lane.name) }
+            try lane.limitBlocking(to: remaining)
+            let end = min(bytes.count, sent + Self.pieceByteCount)
+            let piece = bytes[sent..<end].span
+            unsafe try piece.withUnsafeBytes { buffer throws(LaneError) in
+                unsafe try lane.send(buffer, .init(start: nil, count: 0))
+            }
+            sent = end
         }
     }
 
     /// Waits for a message.
     ///
-    /// - Parameter limit: The longest wait for all of it.
+    /// - Parameters:
+    ///   - limit: The longest wait for all of it.
+    ///   - most: Bytes it may have. Parsed, a message can be many times as large, so that each is
+    ///     bounded by what it is for.
     /// - Returns: Its body. An `abort` becomes an error.
     /// - Throws: ``MigrationError``: `aborted` by the peer, or what is wrong with the lane.
     package func receive(
-        within limit: Duration
+        within limit: Duration,
+        atMost most: Int? = nil
     ) throws(MigrationError) -> WireControlMessage.OneOf_Body {
         do {
             let deadline = MonotonicTime.now.advanced(by: limit)
             let header = try receive(byteCount: 4, until: deadline)
             let length = header.reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-            guard length > 0, length <= UInt64(WireLimits.controlMessageByteCount) else {
+            guard length > 0, length <= UInt64(most ?? Self.ordinaryByteCount) else {
                 throw LaneError.violation(lane.name, offset: offset, .messageByteCount(length))
             }
             let bytes = try receive(byteCount: Int(length), until: deadline)

@@ -126,11 +126,11 @@ struct ApusDestination: ParsableCommand {
             }
             console.noted("\(error); the guest goes on at the source")
             return .migrationCancelled
-        case .lost(let error, let report):
+        case .lost(let error, let ending, let report):
             service.conclude(report)
             console.noted("the guest is lost: \(error)")
             if error.isDigestMismatch { return .digestMismatch }
-            if case .guestEnded = error { return .guestCorrupted }
+            if let ending { return service.status(of: ending) }
             return .guestLost
         }
     }
