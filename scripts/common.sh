@@ -68,5 +68,5 @@ run_sanitized() {
     say "$targets under the $sanitizer sanitizer"
     local flags=(--sanitize="$sanitizer" --scratch-path ".build-$sanitizer")
     timeout 1800 swift build "${flags[@]}" --product ApusPackageTests
-    timeout 1800 swift test "${flags[@]}" --disable-xctest --skip-build --filter "^($targets)\\."
+    timeout 1800 swift test "${flags[@]}" --disable-xctest --skip-build --no-parallel --filter "^($targets)\\."
 }

@@ -132,6 +132,7 @@ final class SourceSession {
         try control.send(.state(state))
         timeline.mark(\.stateSent)
 
+        try awaitLoaded()
         guard case .loaded = try control.receive(within: options.loadLimit) else {
             throw control.violation(.unexpectedMessage("other", expected: "loaded"))
         }
@@ -144,9 +145,31 @@ final class SourceSession {
         become(.postcopy)
     }
 
-    /// The last look before the commit point: a destination that has died meanwhile, or has
-    /// broken the protocol on another lane, does not get the guest. A TCP connection would still
-    /// take `Run` for a peer that is gone.
+    /// Waits for the destination's word, or for a failure on another lane: the guest stands still,
+    /// so neither may take longer to be noticed than it must.
+    private func awaitLoaded() throws(MigrationError) {
+        let deadline = MonotonicTime.now.advanced(by: options.loadLimit)
+        let descriptors: [2 of CInt] = [
+            control.rawDescriptor, memory.failure.event.rawDescriptor,
+        ]
+        while deadline.remaining > .zero {
+            let ready: [2 of Bool]
+            do {
+                ready = try waitUntilReadable(descriptors, timeout: deadline.remaining)
+            } catch {
+                throw .system(error)
+            }
+            // The destination's own reason is worth more than that it closed the other lanes.
+            if ready[0] { return }
+            if ready[1], let error = memory.failure.error { throw error }
+        }
+        throw .lane(.timedOut(.control))
+    }
+
+    /// The last look before the commit point.
+    ///
+    /// A destination that has died meanwhile, or has broken the protocol on another lane, does not
+    /// get the guest. A TCP connection would still take `Run` for a peer that is gone.
     private func checkPeerIsAlive() throws(MigrationError) {
         let ready = try awaitEvent(within: .zero)
         if let error = memory.failure.error { throw error }
@@ -187,13 +210,11 @@ final class SourceSession {
         case .done(let done):
             timeline.mark(\.lastPage)
             self.done = done
-            let ours = try coveredTotals()
+            // Digests of nothing are equal, too.
             let pageCount = UInt64(memory.ram.layout.pageCount)
-            let (theirCount, isAbsurd) = done.pagesRequested
-                .addingReportingOverflow(done.pagesStreamed)
-            guard !isAbsurd, theirCount == pageCount else {
-                throw control.violation(.field("pages"))
-            }
+            let (count, isAbsurd) = done.pagesRequested.addingReportingOverflow(done.pagesStreamed)
+            guard !isAbsurd, count == pageCount else { throw control.violation(.field("pages")) }
+            let ours = try coveredTotals()
             var ack = WireDoneAck()
             ack.digest = WireDigest(ours.digest)
             ack.bytesRaw = UInt64(ours.bytesRaw)
@@ -226,7 +247,8 @@ final class SourceSession {
             let totals = memory.totals
             if totals.pagesCovered == memory.ram.layout.pageCount { return totals }
             guard MonotonicTime.now < deadline else {
-                throw control.violation(.unexpectedMessage("done", expected: "more requests"))
+                let unsent = memory.ram.layout.pageCount - totals.pagesCovered
+                throw control.violation(.unsentPages(unsent))
             }
             yieldProcessor()
         }

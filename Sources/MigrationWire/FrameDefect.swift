@@ -30,6 +30,8 @@ package enum FrameDefect: Error, Equatable, Sendable, CustomStringConvertible {
     case unexpectedMessage(String, expected: String)
     /// A field of a control message with a value that is not allowed.
     case field(String)
+    /// Every page is said to have arrived, but some were never sent.
+    case unsentPages(Int)
     /// The stream ended although pages are missing.
     case missingPages(Int)
 
@@ -56,6 +58,7 @@ package enum FrameDefect: Error, Equatable, Sendable, CustomStringConvertible {
         case .unexpectedMessage(let found, let expected):
             "message '\(found)' where '\(expected)' was due"
         case .field(let name): "field '\(name)' has a value that is not allowed"
+        case .unsentPages(let count): "'done' although \(count) pages were never sent"
         case .missingPages(let count): "the stream ended with \(count) pages missing"
         }
     }

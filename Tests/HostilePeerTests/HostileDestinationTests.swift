@@ -217,14 +217,13 @@ extension HostilePeerTests {
                 try destination.openLanes()
                 try destination.takeState()
                 try #require(destination.urgent).send(attack.bytes)
-                // So that the violation is known when the commit point is due.
-                pause(seconds: 0.05)
-                destination.control.send(RawBytes.control(.loaded(WireLoaded())))
+                // The guest stands still: it is not left waiting for a 'loaded' that is not coming.
                 expectNews(
                     ["urgent lane 0, offset \(attack.offset): ", attack.news]
                         + ["the guest goes on here"],
                     from: source,
-                    since: logged
+                    since: logged,
+                    within: 5
                 )
                 destination.die()
             }
@@ -300,15 +299,31 @@ extension HostilePeerTests {
             #expect(try source.waitForEnd(within: 5) == .exited(11), "\(source.log)")
         }
 
-        @Test func `a done that cannot be true is no success`() throws {
+        @Test func `a done before every page was sent is no success`() throws {
+            let bench = try Bench()
+            let source = try bench.source(memory: "256M", ["--guest-random", "100"])
+            let destination = try RawDestination(to: source.address())
+            try destination.commit()
+            destination.control.send(RawBytes.control(.done(WireDone())))
+            #expect(try source.waitForEnd(within: 10) == .exited(11), "\(source.log)")
+            #expect(source.log.contains("the guest is lost: control lane, offset "))
+            #expect(source.log.contains("'pages'") || source.log.contains("never sent"))
+            #expect(try source.report().outcome == .guestLost)
+        }
+
+        @Test func `a done with another digest is no success`() throws {
             let bench = try Bench()
             let source = try bench.source()
             let destination = try RawDestination(to: source.address())
             try destination.commit()
+            let bulk = try #require(destination.bulk)
+            var frame = bulk.receiveFrame()
+            while let bytes = frame, bytes[0] == 2 { frame = bulk.receiveFrame() }
+            #expect(frame?[0] == 3)
             destination.control.send(RawBytes.control(.done(WireDone())))
             #expect(try source.waitForEnd(within: 10) == .exited(12), "\(source.log)")
             #expect(try source.report().outcome == .digestMismatch)
-            #expect(source.output.contains("digest: MISMATCH"))
+            #expect(source.output.contains("digest: MISMATCH source "))
         }
 
         @Test func `a control message out of place after the commit point is named`() throws {

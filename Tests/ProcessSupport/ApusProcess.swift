@@ -53,6 +53,7 @@ package final class ApusProcess {
     ///   - arguments: Its flags; `--report` is added.
     ///   - folder: Takes its output and its report.
     ///   - wrapper: Programs that end by executing what follows them, such as setpriv(1).
+    /// - Throws: When it cannot be started.
     package init(
         _ program: Program,
         _ arguments: [String],

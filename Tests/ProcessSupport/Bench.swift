@@ -18,9 +18,13 @@ package final class Bench {
     /// Starts a source and waits until it listens.
     ///
     /// - Parameters:
+    ///   - memory: Its guest's.
+    ///   - vCPUs: Its guest's.
     ///   - flags: Beyond those for memory, vCPUs and address.
     ///   - listen: Its address; a Unix socket unless given.
     ///   - wrapper: See ``ApusProcess``.
+    /// - Returns: The process.
+    /// - Throws: When it ends instead, or takes too long.
     package func source(
         memory: String = "16M",
         vCPUs: Int = 1,

@@ -6,6 +6,9 @@ import MigrationWire
 import SwiftProtobuf
 import TestSupport
 import Testing
+
+/// Bytes that a message may have here.
+private let most = WireLimits.controlMessageByteCount
 import Transport
 
 @Suite struct ControlChannelTests {
@@ -36,7 +39,7 @@ import Transport
             let receiver = ControlChannel(over: ChoppedLane(other, plan: [], rest: count))
             for body in Self.bodies { try sender.send(body) }
             for body in Self.bodies.map(\.name) {
-                #expect(try receiver.receive(within: limit).name == body)
+                #expect(try receiver.receive(within: limit, atMost: most).name == body)
             }
         }
     }
@@ -52,7 +55,7 @@ import Transport
         try whileThread {
             try? ControlChannel(over: one).send(.hello(message))
         } _: {
-            guard case .hello(let received) = try ControlChannel(over: other).receive(within: limit)
+            guard case .hello(let received) = try ControlChannel(over: other).receive(within: limit, atMost: most)
             else {
                 Issue.record("another message")
                 return
@@ -86,7 +89,7 @@ import Transport
             try pair.peer.send(Self.prefix(4 << 20) + [1, 2, 3])
             pair.peer.end()
             #expect(throws: MigrationError.lane(.closed(.control))) {
-                try ControlChannel(over: pair.lane).receive(within: limit)
+                try ControlChannel(over: pair.lane).receive(within: limit, atMost: most)
             }
             pairs.append(pair)
         }
@@ -101,7 +104,7 @@ import Transport
             try pair.peer.send(Array(whole[..<cut]))
             pair.peer.end()
             #expect(throws: MigrationError.lane(.closed(.control)), "cut at \(cut)") {
-                try ControlChannel(over: pair.lane).receive(within: limit)
+                try ControlChannel(over: pair.lane).receive(within: limit, atMost: most)
             }
         }
     }
@@ -119,7 +122,7 @@ import Transport
         let bad = bytes(hexadecimal: digits)
         try pair.peer.send(good + Self.prefix(UInt64(bad.count)) + bad)
         let channel = ControlChannel(over: pair.lane)
-        _ = try channel.receive(within: limit)
+        _ = try channel.receive(within: limit, atMost: most)
         expect(.message, at: good.count, on: channel)
     }
 
@@ -136,7 +139,7 @@ import Transport
             if round % 2 == 0, bytes.count > 1 { bytes[1] = UInt8(bytes.count - 2) }
             let pair = try LanePair()
             try pair.peer.send(Self.prefix(UInt64(bytes.count)) + bytes)
-            _ = try? ControlChannel(over: pair.lane).receive(within: limit)
+            _ = try? ControlChannel(over: pair.lane).receive(within: limit, atMost: most)
         }
     }
 
@@ -185,7 +188,7 @@ import Transport
             let pair = try LanePair()
             try pair.peer.send(Self.encoded(.abort(abort)))
             #expect(throws: MigrationError.aborted(shown)) {
-                try ControlChannel(over: pair.lane).receive(within: limit)
+                try ControlChannel(over: pair.lane).receive(within: limit, atMost: most)
             }
         }
     }
@@ -201,7 +204,7 @@ import Transport
             try? peer.send(message)
         } _: {
             do {
-                _ = try ControlChannel(over: pair.lane).receive(within: limit)
+                _ = try ControlChannel(over: pair.lane).receive(within: limit, atMost: most)
                 Issue.record("no abort")
             } catch {
                 guard case .aborted(let text) = error as? MigrationError else {
@@ -228,7 +231,7 @@ import Transport
         }
         ControlChannel(over: one).abort("too\nlate")
         #expect(throws: MigrationError.aborted("toolate")) {
-            try ControlChannel(over: other).receive(within: limit)
+            try ControlChannel(over: other).receive(within: limit, atMost: most)
         }
     }
 
@@ -247,7 +250,7 @@ import Transport
         #expect(
             throws: MigrationError.lane(.violation(.control, offset: UInt64(offset), defect))
         ) {
-            try channel.receive(within: limit)
+            try channel.receive(within: limit, atMost: most)
         }
     }
 }
