@@ -88,7 +88,8 @@ extension EndToEndTests {
                 return true
             }
             let end = try source.waitForEnd(within: 15)
-            #expect(end == .exited(11), "\(source.log)")
+            // Killed after the commit point, or so late that the migration was over.
+            #expect(end == .exited(11) || end == .exited(0), "\(source.log)")
             return false
         }
     }
