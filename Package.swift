@@ -112,6 +112,32 @@ let package = Package(
             path: "Tests/TestSupport",
             swiftSettings: strict
         ),
+        .target(
+            name: "CAllocationCounter",
+            path: "Tests/CAllocationCounter",
+            cSettings: [.enableWarning("all"), .enableWarning("extra")]
+        ),
+        tests("LinuxSystemTests", ["LinuxSystem", "TestSupport"]),
+        tests("GuestMemoryTests", ["LinuxSystem", "GuestMemory", "TestSupport"]),
+        tests(
+            "UserfaultTests",
+            ["CLinux", "LinuxSystem", "GuestMemory", "Userfault", "TestSupport"]
+        ),
+        tests(
+            "MigrationWireTests",
+            ["LinuxSystem", "GuestMemory", "MigrationWire", "TestSupport"]
+        ),
+        tests(
+            "TransportTests",
+            ["LinuxSystem", "GuestMemory", "MigrationWire", "Transport", "TestSupport", protobuf]
+        ),
+        tests(
+            "AllocationTests",
+            [
+                "CAllocationCounter", "LinuxSystem", "GuestMemory", "MigrationWire", "Transport",
+                "TestSupport",
+            ]
+        ),
         tests("KVMTests", ["LinuxSystem", "GuestMemory", "KVM", "TestSupport"]),
         tests(
             "MachineTests",
@@ -132,6 +158,20 @@ let package = Package(
             [
                 "LinuxSystem", "GuestMemory", "MigrationWire", "Transport", "Machine", "Telemetry",
                 "MigrationSource", "MigrationDestination", "TestSupport",
+            ]
+        ),
+        .target(
+            name: "ProcessSupport",
+            dependencies: ["LinuxSystem", "MigrationWire", "Telemetry"],
+            path: "Tests/ProcessSupport",
+            swiftSettings: strict
+        ),
+        tests("EndToEndTests", ["Telemetry", "TestSupport", "ProcessSupport"]),
+        tests(
+            "HostilePeerTests",
+            [
+                "LinuxSystem", "MigrationWire", "Telemetry", "TestSupport", "ProcessSupport",
+                protobuf,
             ]
         ),
     ]

@@ -23,6 +23,38 @@ value_of() {
     echo "$2"
 }
 
+# build_release PRODUCT...
+# Product by product: a build of everything would also build what dependencies bring for their own
+# use, a whole Protocol Buffers compiler among it, and take ten minutes longer.
+build_release() {
+    local product
+    for product in "$@"; do
+        say "swift build -c release --product $product"
+        timeout 1800 swift build -c release --product "$product"
+    done
+}
+
+# Where the executables are: in APUS_BIN if that is set, otherwise in the release build, which is
+# made or brought up to date first. Where nothing has changed since it was made, nothing is done:
+# neither Swift nor a network is needed. Sets `bin`.
+provide_binaries() {
+    bin=${APUS_BIN:-.build/release}
+    local built=.build/release/apus-built
+    if [ -z "${APUS_BIN:-}" ] &&
+        { [ ! -e "$built" ] || [ -n "$(find Package.swift Sources -newer "$built" -print -quit)" ]; }
+    then
+        [ -z "${APUS_TESTBED:-}" ] ||
+            die "the release build is not up to date: run 'swift build -c release' outside the testbed"
+        scripts/setup
+        build_release apus-source apus-destination >&2
+        touch "$built"
+    fi
+    local program
+    for program in apus-source apus-destination; do
+        [ -x "$bin/$program" ] || die "no $bin/$program: remove .build/release/apus-built, and try again"
+    done
+}
+
 # Sanitized builds have folders of their own, so that the main build stays as it is.
 # run_sanitized thread|address TEST-TARGET...
 run_sanitized() {
@@ -34,6 +66,7 @@ run_sanitized() {
     # A filter that matches nothing would build everything, run no test and pass.
     [ -n "$targets" ] || die "none of $* exists to run under the $sanitizer sanitizer"
     say "$targets under the $sanitizer sanitizer"
-    timeout 1800 swift test --disable-xctest --sanitize="$sanitizer" \
-        --scratch-path ".build-$sanitizer" --filter "^($targets)\\."
+    local flags=(--sanitize="$sanitizer" --scratch-path ".build-$sanitizer")
+    timeout 1800 swift build "${flags[@]}" --product ApusPackageTests
+    timeout 1800 swift test "${flags[@]}" --disable-xctest --skip-build --filter "^($targets)\\."
 }

@@ -58,7 +58,8 @@ package struct GuestService {
             console.noted("the guest is lost: \(error)")
             return error.isDigestMismatch ? .digestMismatch : .guestLost
         case .stopped, .deadline:
-            console.noted("the guest is stopped")
+            let pages = machine.statistics.map(\.iterations).reduce(0, +)
+            console.noted("the guest is stopped after \(pages) verified pages")
             return .success
         case .guestEnded:
             return ended(machine)

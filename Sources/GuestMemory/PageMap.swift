@@ -66,12 +66,18 @@ package enum PageState: UInt8, Sendable {
     /// - Returns: The state before. The caller sends the request when that was `.absent`, and
     ///   only then; nothing has changed otherwise.
     package func markRequested(_ page: PageIndex) -> PageState {
-        let (won, original) = unsafe byte(page).pointee.compareExchange(
-            expected: PageState.absent.rawValue,
-            desired: PageState.requested.rawValue,
-            ordering: .acquiringAndReleasing
-        )
-        return won ? .absent : Self.state(original)
+        let cell = unsafe byte(page)
+        var known = PageState.absent.rawValue
+        while Self.state(known) == .absent {
+            let (won, original) = unsafe cell.pointee.compareExchange(
+                expected: known,
+                desired: known & ~Self.stateBits | PageState.requested.rawValue,
+                ordering: .acquiringAndReleasing
+            )
+            if won { break }
+            known = original
+        }
+        return Self.state(known)
     }
 
     /// Takes the right to install a page.

@@ -49,7 +49,7 @@ package struct WalkerOptions: Equatable, Sendable {
     }
 
     /// Checks all values that do not depend on the machine.
-    func validate() throws(MachineError) {
+    package func validate() throws(MachineError) {
         func check(_ isAllowed: Bool, _ name: String, _ value: Any, _ allowed: String)
             throws(MachineError)
         {

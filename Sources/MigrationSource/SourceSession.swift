@@ -131,12 +131,24 @@ final class SourceSession {
         guard case .loaded = try control.receive(within: options.loadLimit) else {
             throw control.violation(.unexpectedMessage("other", expected: "loaded"))
         }
+        try checkPeerIsAlive()
         var run = WireRun()
         run.stateSentNs = timeline.stateSent?.nanoseconds ?? 0
         // The commit point. A send that fails has handed nothing to the kernel: the message is
         // far smaller than any socket buffer. So the guest is still ours then, and only then.
         try control.send(.run(run))
         become(.postcopy)
+    }
+
+    /// The last look before the commit point: a destination that has died meanwhile, or has
+    /// broken the protocol on another lane, does not get the guest. A TCP connection would still
+    /// take `Run` for a peer that is gone.
+    private func checkPeerIsAlive() throws(MigrationError) {
+        let ready = try awaitEvent(within: .zero)
+        if let error = memory.failure.error { throw error }
+        guard ready.control else { return }
+        let message = try control.receive(within: LaneOpening.limit)
+        throw control.violation(.unexpectedMessage(message.name, expected: "nothing"))
     }
 
     /// The guest runs at the destination; its memory follows.
@@ -277,15 +289,17 @@ final class SourceSession {
                 )
             )
         }
-        let urgent = (0..<prepared.urgentLanes).filter { number in
-            UInt8(exactly: number).map { lanes[.urgent($0)] != nil } ?? false
-        }
-        let bulk = (0..<prepared.bulkLanes).filter { number in
-            UInt8(exactly: number).map { lanes[.bulk($0)] != nil } ?? false
-        }
-        guard !urgent.isEmpty, !bulk.isEmpty, urgent.count + bulk.count == lanes.count,
-            urgent.count == Int(prepared.urgentLanes), bulk.count == Int(prepared.bulkLanes)
+        guard prepared.urgentLanes > 0, prepared.bulkLanes > 0,
+            isOpen(prepared.urgentLanes, of: LaneName.urgent),
+            isOpen(prepared.bulkLanes, of: LaneName.bulk),
+            UInt64(prepared.urgentLanes) + UInt64(prepared.bulkLanes) == UInt64(lanes.count)
         else { throw control.violation(.field("lanes")) }
+    }
+
+    /// Whether so many lanes of a kind are open, numbered from zero.
+    private func isOpen(_ count: UInt32, of kind: (UInt8) -> LaneName) -> Bool {
+        count <= UInt32(WireLimits.lanesOfAKind)
+            && (0..<UInt8(count)).allSatisfy { lanes[kind($0)] != nil }
     }
 
     private func startThread(

@@ -78,7 +78,8 @@ package final class SocketAcceptor: LaneAcceptor {
         switch (error.code, address) {
         case (EADDRINUSE, .tcp):
             "another process listens there: choose another port, or port 0 for a free one"
-        case (EADDRINUSE, .unix): "another process listens there: choose another path"
+        case (EADDRINUSE, .unix):
+            "another process listens there, or the file is no socket: choose another path"
         case (EADDRNOTAVAIL, _): "this host has no such address: see 'ip address'"
         case (EACCES, .tcp): "ports below 1024 need root: choose a higher one"
         case (ENOENT, .unix), (EACCES, .unix): "choose a path in a directory you can write to"

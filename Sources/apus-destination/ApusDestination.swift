@@ -62,11 +62,12 @@ struct ApusDestination: ParsableCommand {
     var faultReaders = 1
 
     func validate() throws {
-        guard (1...WireLimits.lanesOfAKind).contains(streams) else {
-            throw ValidationError("--streams takes 1 to \(WireLimits.lanesOfAKind)")
+        // Urgent lanes are also the vCPUs', so that a kind has room for more than a flag gives.
+        guard (1...64).contains(streams) else {
+            throw ValidationError("--streams takes 1 to 64")
         }
-        guard (1...WireLimits.lanesOfAKind).contains(faultReaders) else {
-            throw ValidationError("--fault-readers takes 1 to \(WireLimits.lanesOfAKind)")
+        guard (1...64).contains(faultReaders) else {
+            throw ValidationError("--fault-readers takes 1 to 64")
         }
     }
 
@@ -118,8 +119,12 @@ struct ApusDestination: ParsableCommand {
             return status == .success ? .digestMismatch : status
         case .cancelled(let error, let report):
             if let report { service.conclude(report) }
+            if case .host = error {
+                // Cause and remedy; there may be no source at all.
+                console.noted("\(error)")
+                return .hostUnfit
+            }
             console.noted("\(error); the guest goes on at the source")
-            if case .host = error { return .hostUnfit }
             return .migrationCancelled
         case .lost(let error, let report):
             service.conclude(report)

@@ -76,6 +76,17 @@ struct ApusSource: ParsableCommand {
         guard !listen.isEmpty else {
             throw ValidationError("give --listen unix:PATH or --listen tcp:HOST:PORT")
         }
+        guard (1...Machine.mostVCPUs).contains(vCPUs) else {
+            throw ValidationError("--vcpus takes 1 to \(Machine.mostVCPUs)")
+        }
+        guard memory.bytes > 0, memory.bytes % GuestPage.byteCount == 0 else {
+            throw ValidationError("--memory takes whole pages of \(GuestPage.byteCount) bytes")
+        }
+        do {
+            try walkerOptions.validate()
+        } catch {
+            throw ValidationError("\(error)")
+        }
     }
 
     func run() throws {
@@ -105,6 +116,7 @@ struct ApusSource: ParsableCommand {
             return service.serve(machine, guestIdentity: randomIdentity(), through: acceptor)
         } catch {
             console.noted("\(error)")
+            if case .guestMemory? = error as? MachineError { return .usage }
             return .hostUnfit
         }
     }

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ProcessSupport
+import Testing
+
+/// What the executables make of their flags.
+///
+/// Needs no KVM.
+@Suite(.serialized, .timeLimit(.minutes(2)))
+struct CommandLineTests {
+    @Test(arguments: [ApusProcess.Program.source, .destination])
+    func `help teaches flags, examples and exit codes`(program: ApusProcess.Program) throws {
+        let bench = try Bench()
+        let process = try bench.start(program, ["--help"])
+        #expect(try process.waitForEnd(within: 10) == .exited(0))
+        let flags =
+            switch program {
+            case .source: ["--memory", "--vcpus", "--backing", "--listen", "--guest-order"]
+            case .destination: ["--connect", "--backing", "--run-after", "--streams", "--listen"]
+            }
+        for text in flags + ["--report", "EXAMPLES:", "EXIT CODES:", "commit point"] {
+            #expect(process.output.contains(text), "\(text)")
+        }
+    }
+
+    @Test(arguments: [
+        [], ["--listen", "nonsense"], ["--listen", "unix:"], ["--listen", "tcp:127.0.0.1:99999"],
+        ["--listen", "unix:/" + String(repeating: "x", count: 120)], ["--memory", "0"],
+        ["--memory", "-1"], ["--memory", "lots"], ["--memory", "1K"], ["--memory", "16777217"],
+        ["--memory", "64K"],
+        ["--vcpus", "0"], ["--vcpus", "65"], ["--vcpus", "-1"], ["--guest-random", "101"],
+        ["--guest-random", "-1"], ["--guest-zero", "101"], ["--guest-zero", "-1"],
+        ["--heartbeat", "0s"], ["--heartbeat", "61s"], ["--guest-order", "sideways"],
+        ["--guest-order", "strided", "--guest-stride", "0"],
+        ["--guest-order", "strided", "--guest-stride", "-3"], ["--guest", "linux"],
+        ["--backing", "disk"], ["--no-such-flag"], ["stray"], ["--guest-working-set", "-1M"],
+    ])
+    func `a source with wrong flags says so and exits with 64`(flags: [String]) throws {
+        let bench = try Bench()
+        let address = bench.folder.address()
+        let needsListen = !flags.isEmpty && !flags.contains("--listen")
+        let process = try bench.start(
+            .source,
+            (needsListen ? ["--listen", address] : []) + flags
+        )
+        #expect(try process.waitForEnd(within: 10) == .exited(64), "\(process.log)")
+        #expect(!process.log.isEmpty)
+    }
+
+    @Test(arguments: [
+        [], ["--connect", "nonsense"], ["--connect", "tcp:host"], ["--streams", "0"],
+        ["--streams", "65"], ["--fault-readers", "0"], ["--fault-readers", "65"],
+        ["--run-after", "-1s"], ["--run-after", "soon"], ["--backing", "disk"],
+        ["--listen", "nonsense"], ["--no-such-flag"], ["stray"],
+    ])
+    func `a destination with wrong flags says so and exits with 64`(flags: [String]) throws {
+        let bench = try Bench()
+        let needsConnect = !flags.isEmpty && !flags.contains("--connect")
+        let process = try bench.start(
+            .destination,
+            (needsConnect ? ["--connect", "unix:/nowhere"] : []) + flags
+        )
+        #expect(try process.waitForEnd(within: 10) == .exited(64), "\(process.log)")
+        #expect(!process.log.isEmpty)
+    }
+}

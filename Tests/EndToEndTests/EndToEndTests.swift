@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ProcessSupport
+import Telemetry
+import TestSupport
+import Testing
+
+/// Both executables as processes, with real KVM, real memory and real userfaultfd.
+///
+/// One after the other: a guest takes a processor for each vCPU.
+@Suite(.serialized, .timeLimit(.minutes(3)), .enabled(if: HostFacts.runsMigrationTests))
+struct EndToEndTests {}
+
+/// Whether a migration succeeded by all that both sides say.
+///
+/// - Returns: The destination's report.
+@discardableResult
+func expectSuccess(
+    from source: ApusProcess,
+    to destination: ApusProcess,
+    location: SourceLocation = #_sourceLocation
+) throws -> MigrationReport {
+    let sourceEnd = try source.waitForEnd()
+    #expect(sourceEnd == .exited(0), "\(source.log)", sourceLocation: location)
+    #expect(source.output.hasSuffix("digest: match\n"), sourceLocation: location)
+    #expect(destination.output.hasSuffix("digest: match\n"), sourceLocation: location)
+    let sent = try source.report()
+    let report = try destination.report()
+    expectWhole(report, location)
+    expectAgreement(sent, report, location)
+    return report
+}
+
+private func expectWhole(_ report: MigrationReport, _ location: SourceLocation) {
+    #expect(report.role == .destination, sourceLocation: location)
+    #expect(report.outcome == .completed, sourceLocation: location)
+    #expect(report.digest.match == true, sourceLocation: location)
+    let pages = report.pages
+    #expect(pages.requested + pages.streamed == pages.total, sourceLocation: location)
+    #expect(pages.total * 4096 == UInt64(report.machine.memoryBytes), sourceLocation: location)
+    #expect(pages.zero <= pages.total, sourceLocation: location)
+    #expect((report.switchover?.downtimeMicroseconds ?? 0) > 0, sourceLocation: location)
+    #expect((report.postcopyMicroseconds ?? 0) > 0, sourceLocation: location)
+}
+
+private func expectAgreement(
+    _ source: MigrationReport,
+    _ destination: MigrationReport,
+    _ location: SourceLocation
+) {
+    #expect(source.role == .source, sourceLocation: location)
+    #expect(source.outcome == .completed, sourceLocation: location)
+    #expect(source.digest == destination.digest, sourceLocation: location)
+    #expect(source.pages == destination.pages, sourceLocation: location)
+    #expect(source.bytes.raw == destination.bytes.raw, sourceLocation: location)
+    #expect(source.machine.vcpuCount == destination.machine.vcpuCount, sourceLocation: location)
+    #expect(
+        source.switchover?.downtimeMicroseconds == destination.switchover?.downtimeMicroseconds,
+        sourceLocation: location
+    )
+}
+
+/// Pages the walker had verified when it was stopped, as the process says.
+func pagesVerifiedAtEnd(_ process: ApusProcess) -> UInt64? {
+    guard let line = process.log.split(separator: "\n").last(where: { $0.contains("is stopped") })
+    else { return nil }
+    return line.split(separator: " ").compactMap { UInt64($0) }.last
+}

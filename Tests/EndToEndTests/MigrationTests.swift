@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ProcessSupport
+import Telemetry
+import Testing
+
+extension EndToEndTests {
+    /// Whole migrations, and what both sides say of them.
+    @Suite struct Migrations {
+        struct Shape: CustomTestStringConvertible, Sendable {
+            let vCPUs: Int
+            let from: String
+            let to: String
+            let listen: String
+            var testDescription: String { "\(vCPUs) vCPUs, \(from) to \(to), \(listen)" }
+
+            static var all: [Shape] {
+                [1, 2, 4].flatMap { vCPUs in
+                    ["anonymous", "memfd"].flatMap { backing in
+                        ["unix", "tcp"].map { transport in
+                            // TCP migrations change the backing on their way.
+                            let other = backing == "memfd" ? "anonymous" : "memfd"
+                            return Shape(
+                                vCPUs: vCPUs,
+                                from: backing,
+                                to: transport == "tcp" ? other : backing,
+                                listen: transport
+                            )
+                        }
+                    }
+                }
+            }
+        }
+
+        @Test(arguments: Shape.all)
+        func `a guest moves whole and goes on`(shape: Shape) throws {
+            let bench = try Bench()
+            let source = try bench.source(
+                memory: "64M",
+                vCPUs: shape.vCPUs,
+                ["--backing", shape.from],
+                listen: shape.listen == "tcp" ? "tcp:127.0.0.1:0" : nil
+            )
+            let destination = try bench.destination(
+                to: source.address(),
+                ["--backing", shape.to, "--run-after", "300ms"]
+            )
+            #expect(try destination.waitForEnd() == .exited(0), "\(destination.log)")
+            let report = try expectSuccess(from: source, to: destination)
+            #expect(report.machine.backing == shape.to)
+            #expect(report.machine.vcpuCount == shape.vCPUs)
+            #expect(report.transport.hasPrefix(shape.listen))
+            let before = try #require(report.walker).iterations
+            let after = try #require(pagesVerifiedAtEnd(destination))
+            #expect(after > before, "the guest stood still after its arrival")
+        }
+
+        @Test func `what does not compress travels as it is, and zero pages cost nothing`() throws {
+            let bench = try Bench()
+            let source = try bench.source(
+                memory: "64M",
+                vCPUs: 2,
+                ["--guest-order", "random", "--guest-random", "60", "--guest-zero", "20"]
+            )
+            let destination = try bench.destination(
+                to: source.address(),
+                ["--run-after", "300ms"]
+            )
+            #expect(try destination.waitForEnd() == .exited(0), "\(destination.log)")
+            let report = try expectSuccess(from: source, to: destination)
+            let pages = report.pages
+            // The walker's own pages, such as its page tables, are no part of the 20 %.
+            let zeroShare = Double(pages.zero) / Double(pages.total)
+            #expect((0.15...0.25).contains(zeroShare), "\(zeroShare)")
+            // 80 % of the pages hold 60 % that cannot shrink; the rest is cheap.
+            let wireShare = Double(report.bytes.wire) / Double(report.bytes.raw)
+            #expect((0.40...0.75).contains(wireShare), "\(wireShare)")
+        }
+
+        @Test func `a guest in strided order moves over several lanes of each kind`() throws {
+            let bench = try Bench()
+            let source = try bench.source(
+                memory: "32M",
+                vCPUs: 2,
+                ["--guest-order", "strided", "--guest-stride", "37"]
+            )
+            let destination = try bench.destination(
+                to: source.address(),
+                ["--streams", "3", "--fault-readers", "2", "--run-after", "200ms"]
+            )
+            #expect(try destination.waitForEnd() == .exited(0), "\(destination.log)")
+            try expectSuccess(from: source, to: destination)
+        }
+
+        @Test func `a source that listens on two addresses serves either`() throws {
+            let bench = try Bench()
+            let source = try bench.source(["--listen", "tcp:127.0.0.1:0"])
+            let isThere = waitUntil(within: 10) { source.log.contains("listening on tcp:") }
+            #expect(isThere)
+            let line = try #require(
+                source.log.split(separator: "\n").last { $0.hasPrefix("listening on tcp:") }
+            )
+            let destination = try bench.destination(
+                to: String(line.dropFirst("listening on ".count)),
+                ["--run-after", "0s"]
+            )
+            #expect(try destination.waitForEnd() == .exited(0), "\(destination.log)")
+            try expectSuccess(from: source, to: destination)
+        }
+    }
+}

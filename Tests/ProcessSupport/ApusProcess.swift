@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Foundation
+internal import Glibc
+package import Telemetry
+
+/// Something that a process under test did not do, with what it said last.
+package struct ProcessFailure: Error, CustomStringConvertible {
+    package let description: String
+
+    /// - Parameter description: What was wrong.
+    package init(_ description: String) { self.description = description }
+}
+
+/// One run of `apus-source` or `apus-destination`; killed, if need be, with the object.
+///
+/// For one thread.
+package final class ApusProcess {
+    /// Which program.
+    package enum Program: String {
+        case source = "apus-source"
+        case destination = "apus-destination"
+
+        /// The program beside the test bundle: SwiftPM puts both into one folder.
+        package var path: String {
+            let bundle = try? FileManager.default.destinationOfSymbolicLink(
+                atPath: "/proc/self/exe"
+            )
+            let folder = (bundle ?? "/").split(separator: "/").dropLast()
+            return "/" + (folder + [rawValue[...]]).joined(separator: "/")
+        }
+    }
+
+    /// How a process ended.
+    package enum End: Equatable {
+        case exited(Int32)
+        case killed(signal: Int32)
+    }
+
+    /// A process that is forgotten, say by a test run that was killed, ends by this limit.
+    private static let cpuSeconds = 120
+
+    private let process = Process()
+    private let name: String
+    private let outputPath: String
+    private let logPath: String
+    private let reportPath: String
+
+    /// Starts a program.
+    ///
+    /// - Parameters:
+    ///   - program: Which one.
+    ///   - arguments: Its flags; `--report` is added.
+    ///   - folder: Takes its output and its report.
+    ///   - wrapper: Programs that end by executing what follows them, such as setpriv(1).
+    package init(
+        _ program: Program,
+        _ arguments: [String],
+        in folder: ScratchFolder,
+        through wrapper: [String] = []
+    ) throws {
+        name = program.rawValue
+        outputPath = folder.file("out")
+        logPath = folder.file("log")
+        reportPath = folder.file("report.json")
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments =
+            ["prlimit", "--cpu=\(Self.cpuSeconds)", "--core=0"] + wrapper + [program.path]
+            + arguments + ["--report", reportPath]
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = try Self.fresh(outputPath)
+        process.standardError = try Self.fresh(logPath)
+        try process.run()
+    }
+
+    deinit {
+        if process.isRunning { Glibc.kill(processID, SIGKILL) }
+    }
+
+    /// The kernel's number of the process.
+    package var processID: Int32 { process.processIdentifier }
+
+    /// Standard output so far.
+    package var output: String { Self.text(outputPath) }
+
+    /// Standard error so far.
+    package var log: String { Self.text(logPath) }
+
+    /// Whether it has not ended.
+    package var isRunning: Bool { process.isRunning }
+
+    /// The report it wrote.
+    package func report() throws -> MigrationReport { try ReportFile.read(reportPath) }
+
+    /// Sends a signal, unless the process has ended.
+    package func send(_ signal: Int32) {
+        if process.isRunning { Glibc.kill(processID, signal) }
+    }
+
+    /// Sends a signal and waits for the end.
+    @discardableResult
+    package func end(by signal: Int32, within seconds: Double = 20) throws -> End {
+        send(signal)
+        return try waitForEnd(within: seconds)
+    }
+
+    /// Waits until the process has ended.
+    package func waitForEnd(within seconds: Double = 60) throws -> End {
+        guard waitUntil(within: seconds, { !process.isRunning }) else {
+            throw failure("did not end within \(seconds) s")
+        }
+        return process.terminationReason == .uncaughtSignal
+            ? .killed(signal: process.terminationStatus) : .exited(process.terminationStatus)
+    }
+
+    /// Waits until a text stands in the log.
+    package func waitForLog(_ text: String, within seconds: Double = 30) throws {
+        let isThere = waitUntil(within: seconds) { log.contains(text) || !process.isRunning }
+        guard isThere, log.contains(text) else {
+            throw failure(
+                isThere ? "ended without saying '\(text)'" : "did not say '\(text)' in \(seconds) s"
+            )
+        }
+    }
+
+    /// Where it listens, once it does.
+    package func address(within seconds: Double = 60) throws -> String {
+        try waitForLog("listening on ", within: seconds)
+        // The line may not be whole yet.
+        _ = waitUntil(within: 1) { Self.address(in: log) != nil }
+        guard let address = Self.address(in: log) else { throw failure("named no address") }
+        return address
+    }
+
+    /// The most memory the process has had resident, in bytes; zero once it has ended.
+    package var peakResidentBytes: Int {
+        for line in Self.text("/proc/\(processID)/status").split(separator: "\n")
+        where line.hasPrefix("VmHWM:") {
+            return (Int(line.split(separator: " ")[1]) ?? 0) * 1024
+        }
+        return 0
+    }
+
+    /// An error that shows what the process said.
+    package func failure(_ text: String) -> ProcessFailure {
+        ProcessFailure("\(name) \(text); its log:\n\(log.suffix(2000))")
+    }
+
+    private static func address(in log: String) -> String? {
+        let lines = log.split(separator: "\n", omittingEmptySubsequences: false)
+        // The last piece has no newline behind it.
+        return lines.dropLast().first { $0.hasPrefix("listening on ") }
+            .map { String($0.dropFirst("listening on ".count)) }
+    }
+
+    private static func fresh(_ path: String) throws -> FileHandle {
+        guard FileManager.default.createFile(atPath: path, contents: nil) else {
+            throw ProcessFailure("\(path) cannot be created")
+        }
+        return try FileHandle(forWritingTo: URL(fileURLWithPath: path))
+    }
+
+    private static func text(_ path: String) -> String {
+        String(decoding: FileManager.default.contents(atPath: path) ?? Data(), as: UTF8.self)
+    }
+}
+
+/// Waits until something is so.
+///
+/// - Returns: False when it was not so in time.
+package func waitUntil(within seconds: Double, _ condition: () -> Bool) -> Bool {
+    let end = ContinuousClock.now.advanced(by: .seconds(seconds))
+    while !condition() {
+        guard ContinuousClock.now < end else { return condition() }
+        usleep(5000)
+    }
+    return true
+}
+
+/// Lets time pass.
+package func pause(seconds: Double) {
+    usleep(UInt32(seconds * 1_000_000))
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Foundation
+
+/// A program that is run to its end.
+package enum Command {
+    /// Runs a program found in PATH.
+    ///
+    /// - Returns: Its exit code, and what it wrote to both outputs.
+    package static func run(_ words: [String]) -> (code: Int32, text: String) {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        // Debian keeps administrators' programs out of other users' PATH.
+        process.arguments =
+            ["timeout", "20", "env", "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"] + words
+        let pipe = Pipe()
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = pipe
+        process.standardError = pipe
+        do {
+            try process.run()
+        } catch {
+            return (-1, "\(error)")
+        }
+        try? pipe.fileHandleForWriting.close()
+        let data = (try? pipe.fileHandleForReading.readToEnd()) ?? Data()
+        process.waitUntilExit()
+        return (process.terminationStatus, String(decoding: data, as: UTF8.self))
+    }
+}
