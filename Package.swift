@@ -147,6 +147,13 @@ let package = Package(
             ]
         ),
         tests(
+            "FaultPathTests",
+            [
+                "LinuxSystem", "GuestMemory", "KVM", "Userfault", "MigrationWire", "Transport",
+                "Telemetry", "MigrationDestination", "TestSupport",
+            ]
+        ),
+        tests(
             "PairTests",
             [
                 "LinuxSystem", "GuestMemory", "MigrationWire", "Transport", "Machine", "Telemetry",

@@ -114,7 +114,8 @@ package final class Destination {
         let ram = try reserve(layout)
         let machine = try build(welcome.machine, ram)
         let memory = try IncomingMemory(
-            of: machine,
+            of: ram,
+            exits: machine.faultExits,
             userfault: userfault,
             streams: options.streams
         )

@@ -6,7 +6,7 @@ private import Synchronization
 /// Who touched absent pages, and what was done about it.
 ///
 /// Safe from all threads.
-final class FaultCounters: Sendable {
+package final class FaultCounters: Sendable {
     private let userfaultsByVCPUs = Atomic<Int>(0)
     private let userfaultsByOthers = Atomic<Int>(0)
     private let exits = Atomic<Int>(0)
@@ -46,7 +46,7 @@ final class FaultCounters: Sendable {
     }
 
     /// The counts so far.
-    var totals: FaultTotals {
+    package var totals: FaultTotals {
         FaultTotals(
             userfaultsByVCPUs: userfaultsByVCPUs.load(ordering: .relaxed),
             userfaultsByOthers: userfaultsByOthers.load(ordering: .relaxed),
@@ -61,21 +61,21 @@ final class FaultCounters: Sendable {
 }
 
 /// Counts of faults, by how they came and what was done.
-struct FaultTotals {
+package struct FaultTotals {
     /// Userfaultfd events of vCPU threads.
-    let userfaultsByVCPUs: Int
+    package let userfaultsByVCPUs: Int
     /// Userfaultfd events of all other threads.
-    let userfaultsByOthers: Int
+    package let userfaultsByOthers: Int
     /// Memory-fault exits.
-    let exits: Int
+    package let exits: Int
     /// Exits on pages that another thread was fetching.
-    let exitsAwaited: Int
+    package let exitsAwaited: Int
     /// Exits on pages installed before.
-    let exitsOnInstalled: Int
+    package let exitsOnInstalled: Int
     /// Installed pages that were mapped again from their page cache.
-    let continued: Int
+    package let continued: Int
     /// Installed pages that were populated again.
-    let populated: Int
+    package let populated: Int
     /// Time that vCPUs spent between exits and re-entries, added up.
-    let blockedNanoseconds: UInt64
+    package let blockedNanoseconds: UInt64
 }

@@ -3,7 +3,7 @@
 internal import GuestMemory
 internal import LinuxSystem
 internal import MigrationWire
-internal import Transport
+package import Transport
 internal import Userfault
 
 /// Events taken by one read, and so requests in one frame.
@@ -15,7 +15,7 @@ private let eventsPerRead = 16
 ///   - memory: Where pages are missing.
 ///   - lane: Where requests go out.
 ///   - isVCPU: Whether a task, by the kernel's number, is one of the guest's vCPUs.
-func readFaults(
+package func readFaults(
     into memory: IncomingMemory,
     requestingOn lane: any Lane,
     isVCPU: @Sendable (CInt) -> Bool

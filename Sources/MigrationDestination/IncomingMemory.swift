@@ -1,31 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import GuestMemory
-internal import KVM
-internal import LinuxSystem
-internal import Machine
-internal import MigrationWire
+package import GuestMemory
+package import KVM
+package import LinuxSystem
+package import MigrationWire
 private import Synchronization
-internal import Transport
-internal import Userfault
+package import Transport
+package import Userfault
 
 /// Guest memory on its way in: what is present, and what all receivers have to know.
 ///
 /// Shared by fault readers, answer receivers and bulk receivers; safe from all of them.
-final class IncomingMemory: Sendable {
+package final class IncomingMemory: Sendable {
     let ram: GuestRAM
-    let pages: PageMap
+    /// What is known of each page.
+    package let pages: PageMap
     let userfault: Userfaultfd
     /// The switch for memory-fault exits.
     let exits: FaultExits
     /// Who touched absent pages.
-    let faults = FaultCounters()
+    package let faults = FaultCounters()
     /// What went wrong first on any receiving thread.
-    let failure: FirstFailure
+    package let failure: FirstFailure
     /// Readable once every page is installed.
-    let complete: EventFD
+    package let complete: EventFD
     /// Readable once the fault readers are to end.
-    let stopReaders: EventFD
+    package let stopReaders: EventFD
 
     private let digestLow = Atomic<UInt64>(0)
     private let digestHigh = Atomic<UInt64>(0)
@@ -46,11 +46,22 @@ final class IncomingMemory: Sendable {
     private static let mostAliasPages = 4096
 
     /// All pages absent, and touches of them reported from now on.
-    init(of machine: Machine, userfault: Userfaultfd, streams: Int) throws(MigrationError) {
-        let ram = machine.memory
+    ///
+    /// - Parameters:
+    ///   - ram: The guest's memory, untouched.
+    ///   - exits: The switch for memory-fault exits of the guest's VM.
+    ///   - userfault: Reports all other touches.
+    ///   - streams: Bulk lanes.
+    /// - Throws: What the kernel refuses.
+    package init(
+        of ram: GuestRAM,
+        exits: FaultExits,
+        userfault: Userfaultfd,
+        streams: Int
+    ) throws(MigrationError) {
         self.ram = ram
         self.userfault = userfault
-        exits = machine.faultExits
+        self.exits = exits
         streamsOpen = Atomic(streams)
         do {
             pages = try PageMap(pageCount: ram.layout.pageCount)
@@ -68,7 +79,7 @@ final class IncomingMemory: Sendable {
     }
 
     /// Ends the reports of touches; whoever still sleeps in one is woken.
-    func unregister() throws(SystemError) {
+    package func unregister() throws(SystemError) {
         try userfault.unregister(
             address: ram.mapping.address,
             byteCount: ram.mapping.byteCount
@@ -193,7 +204,7 @@ final class IncomingMemory: Sendable {
     var isStreamOver: Bool { streamsOpen.load(ordering: .acquiring) <= 0 }
 
     /// The totals so far.
-    var totals: IncomingTotals {
+    package var totals: IncomingTotals {
         IncomingTotals(
             digest: PageDigest(
                 low: digestLow.load(ordering: .relaxed),
@@ -217,32 +228,32 @@ final class IncomingMemory: Sendable {
 }
 
 /// What a destination has received.
-struct IncomingTotals {
+package struct IncomingTotals {
     /// Digest of the installed pages, as they arrived.
-    let digest: PageDigest
+    package let digest: PageDigest
     /// Pages that are present.
-    let installed: Int
+    package let installed: Int
     /// Of these, from an answer to a request.
-    let requested: Int
+    package let requested: Int
     /// Of these, from the background stream.
-    let streamed: Int
+    package let streamed: Int
     /// Of these, zero pages.
-    let zero: Int
+    package let zero: Int
     /// Pages that came once more, and were dropped.
-    let duplicate: Int
+    package let duplicate: Int
     /// Pages requested.
-    let requestsSent: Int
+    package let requestsSent: Int
     /// Pages that came on urgent lanes.
-    let requestsAnswered: Int
+    package let requestsAnswered: Int
     /// When the first touch of an absent page was seen.
-    let firstFault: MonotonicTime?
+    package let firstFault: MonotonicTime?
     /// When the last page was installed.
-    let lastPage: MonotonicTime?
+    package let lastPage: MonotonicTime?
 }
 
 extension Userfaultfd.Mode {
     /// What has to be reported of memory of some kind.
-    init(for backing: Backing) {
+    package init(for backing: Backing) {
         switch backing {
         case .anonymous: self = .missing
         case .memfd: self = .missingAndMinor

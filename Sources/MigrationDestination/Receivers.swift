@@ -3,11 +3,11 @@
 internal import GuestMemory
 internal import LinuxSystem
 internal import MigrationWire
-internal import Telemetry
-internal import Transport
+package import Telemetry
+package import Transport
 
 /// Receives one bulk lane and installs what it brings; the body of a thread.
-func receiveStream(on lane: any Lane, into memory: IncomingMemory) {
+package func receiveStream(on lane: any Lane, into memory: IncomingMemory) {
     do throws(MigrationError) {
         var reader = FrameReader(lane)
         var installer = Installer(memory, wake: .everyone)
@@ -33,7 +33,7 @@ func receiveStream(on lane: any Lane, into memory: IncomingMemory) {
 ///
 /// A fault's latency is the time from the read of its userfaultfd event, which the answer brings
 /// back as its token, until its page is installed and its thread woken.
-func receiveAnswers(
+package func receiveAnswers(
     on lane: any Lane,
     into memory: IncomingMemory,
     latencies: LatencyRing

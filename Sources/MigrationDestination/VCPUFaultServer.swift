@@ -3,14 +3,14 @@
 internal import GuestMemory
 internal import LinuxSystem
 internal import MigrationWire
-internal import Telemetry
-internal import Transport
+package import Telemetry
+package import Transport
 
 /// Serves the memory-fault exits of one vCPU, on the vCPU's own thread and an urgent lane of its
 /// own: request, receive, install, re-enter, with no other thread in between.
 ///
 /// The fast path of a destination. Nothing here allocates, locks or logs.
-final class VCPUFaultServer: @unchecked Sendable {
+package final class VCPUFaultServer: @unchecked Sendable {
     // Sendable: everything mutable is only touched by the vCPU's thread, in `serve`.
     private let memory: IncomingMemory
     private let latencies: LatencyRing
@@ -21,7 +21,7 @@ final class VCPUFaultServer: @unchecked Sendable {
     ///   - memory: Where pages are missing.
     ///   - lane: An urgent lane that nobody else uses.
     ///   - latencies: Takes the time from each exit to the install of its page.
-    init(_ memory: IncomingMemory, on lane: any Lane, latencies: LatencyRing) {
+    package init(_ memory: IncomingMemory, on lane: any Lane, latencies: LatencyRing) {
         self.memory = memory
         self.latencies = latencies
         sender = RequestSender(memory, on: lane, capacity: 1)
@@ -33,7 +33,7 @@ final class VCPUFaultServer: @unchecked Sendable {
     /// - Parameter address: From a memory-fault exit.
     /// - Returns: Whether the vCPU may re-enter; false when the page will never come, and then the
     ///   reason has been reported.
-    func serve(_ address: UInt64) -> Bool {
+    package func serve(_ address: UInt64) -> Bool {
         let seen = MonotonicTime.now
         memory.faults.countExit()
         guard let page = memory.ram.layout.page(at: address) else {

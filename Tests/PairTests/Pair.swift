@@ -7,6 +7,7 @@ import MigrationDestination
 import MigrationSource
 import Synchronization
 import Telemetry
+import TestSupport
 import Testing
 
 /// A source and a destination in one process, with a real guest between them.
@@ -65,6 +66,7 @@ final class Pair: Sendable {
         }
         var options = DestinationOptions()
         options.backing = backing
+        options.faultPath = HostFacts.faultPath
         options.streams = streams
         options.faultReaders = faultReaders
         options.answerLimit = limit

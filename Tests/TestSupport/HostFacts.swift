@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
-internal import KVM
+internal import GuestMemory
+package import KVM
 internal import Userfault
 
 /// What this host offers tests, asked once.
@@ -36,7 +37,40 @@ package enum HostFacts {
     package static let runsMigrationTests: Bool =
         runsKVMTests && (missingUserfaultfd == nil || isSet("APUS_REQUIRE_USERFAULTFD"))
 
+    /// Ways to memory-fault exits that this kernel has, none on most.
+    package static let exitPaths: [FaultPath] = [FaultPathChoice.nowait, .attributes]
+        .compactMap { choice in
+            guard missingKVM == nil, missingUserfaultfd == nil,
+                let layout = try? GuestLayout.pc(byteCount: 1 << 20),
+                let system = try? KVMSystem()
+            else { return nil }
+            return try? FaultExits.probe(choice, on: system, layout: layout).exits.path
+        }
+
+    /// Whether tests of memory-fault exits run; with `APUS_REQUIRE_FAULT_EXITS=1` they must.
+    package static let runsExitTests: Bool =
+        !exitPaths.isEmpty || requiresFaultExits
+
+    /// Whether a kernel without memory-fault exits is a failure.
+    package static let requiresFaultExits: Bool = isSet("APUS_REQUIRE_FAULT_EXITS")
+
+    /// The kernel of the testbed, `nowait` or `stock`; nil on any other machine.
+    package static let testbedKernel: String? = value(of: "APUS_TESTBED")
+
+    /// The fault path that migrations are tested on: `APUS_TEST_FAULT_PATH`, or else the best.
+    package static let faultPath: FaultPathChoice = {
+        guard let name = value(of: "APUS_TEST_FAULT_PATH") else { return .auto }
+        guard let choice = FaultPathChoice(rawValue: name) else {
+            preconditionFailure("APUS_TEST_FAULT_PATH=\(name) is none of \(FaultPathChoice.allCases)")
+        }
+        return choice
+    }()
+
+    private static func value(of name: String) -> String? {
+        unsafe getenv(name).map { unsafe String(cString: $0) }
+    }
+
     private static func isSet(_ name: String) -> Bool {
-        unsafe getenv(name).map { unsafe String(cString: $0) == "1" } ?? false
+        value(of: name) == "1"
     }
 }
