@@ -41,17 +41,19 @@ provide_binaries() {
     bin=${APUS_BIN:-.build/release}
     local built=.build/release/apus-built
     if [ -z "${APUS_BIN:-}" ] &&
-        { [ ! -e "$built" ] || [ -n "$(find Package.swift Sources -newer "$built" -print -quit)" ]; }
+        { [ ! -e "$built" ] ||
+            [ -n "$(find Package.swift Sources -newer "$built" -print -quit)" ]; }
     then
         [ -z "${APUS_TESTBED:-}" ] ||
-            die "the release build is not up to date: run 'swift build -c release' outside the testbed"
+            die "the release build is not up to date: run scripts/demo outside the testbed first"
         scripts/setup
         build_release apus-source apus-destination >&2
         touch "$built"
     fi
     local program
     for program in apus-source apus-destination; do
-        [ -x "$bin/$program" ] || die "no $bin/$program: remove .build/release/apus-built, and try again"
+        [ -x "$bin/$program" ] ||
+            die "no $bin/$program: remove .build/release/apus-built, and try again"
     done
 }
 
@@ -68,5 +70,6 @@ run_sanitized() {
     say "$targets under the $sanitizer sanitizer"
     local flags=(--sanitize="$sanitizer" --scratch-path ".build-$sanitizer")
     timeout 1800 swift build "${flags[@]}" --product ApusPackageTests
-    timeout 1800 swift test "${flags[@]}" --disable-xctest --skip-build --no-parallel --filter "^($targets)\\."
+    timeout 1800 swift test "${flags[@]}" --disable-xctest --skip-build --no-parallel \
+        --filter "^($targets)\\."
 }

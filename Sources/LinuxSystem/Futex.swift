@@ -39,6 +39,10 @@ internal import Synchronization
         return result.newValue
     }
 
+    /// Takes one off the value (wrapping) and wakes every sleeper; returns the new value.
+    @discardableResult
+    package func decrement() -> UInt32 { add(.max) }
+
     /// Sleeps while the word holds `expected`, for `timeout` at the longest.
     ///
     /// May return early (signal, spurious wake): look at `value` again.

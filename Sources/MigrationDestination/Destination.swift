@@ -171,9 +171,10 @@ package final class Destination {
         try control.send(.running(running))
     }
 
-    /// Loads the state on a thread of its own: KVM may touch guest memory while it does, and so
-    /// sleep in userfaultfd for a page that a dying source never sends. Then somebody has to be
-    /// awake who ends that.
+    /// Loads the state on a thread of its own.
+    ///
+    /// KVM may touch guest memory while it does, and so sleep in userfaultfd for a page that a
+    /// dying source never sends. Then somebody has to be awake who ends that.
     private func load(
         _ state: WireMachineState,
         into machine: Machine

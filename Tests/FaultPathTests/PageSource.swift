@@ -126,7 +126,8 @@ final class PageSource: Sendable {
         token: UInt64
     ) throws(LaneError) {
         _ = unsafe try batch.finish(sequence: sequence, token: token) {
-            header, payload throws(LaneError) in
+            header,
+            payload throws(LaneError) in
             unsafe try lane.send(header, payload)
         }
     }

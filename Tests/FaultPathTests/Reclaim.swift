@@ -33,7 +33,8 @@ extension ArrivingGuest {
         let isOut = try eventually(within: .seconds(10)) {
             // A page that came a moment ago is on another processor's list of new pages, where
             // reclaim does not see it; this empties those lists.
-            if let file = try? FileDescriptor(opening: "/proc/sys/vm/drop_caches", flags: O_WRONLY) {
+            if let file = try? FileDescriptor(opening: "/proc/sys/vm/drop_caches", flags: O_WRONLY)
+            {
                 _ = unsafe Glibc.write(file.rawValue, "1", 1)
             }
             try ram.mapping.advise(

@@ -108,6 +108,8 @@ import Testing
     @Test func `it counts, and wraps`() {
         let word = FutexWord(.max)
         #expect(word.add(2) == 1)
-        #expect(word.value == 1)
+        #expect(word.decrement() == 0)
+        #expect(word.decrement() == .max)
+        #expect(word.value == .max)
     }
 }

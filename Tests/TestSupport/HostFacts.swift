@@ -61,7 +61,8 @@ package enum HostFacts {
     package static let faultPath: FaultPathChoice = {
         guard let name = value(of: "APUS_TEST_FAULT_PATH") else { return .auto }
         guard let choice = FaultPathChoice(rawValue: name) else {
-            preconditionFailure("APUS_TEST_FAULT_PATH=\(name) is none of \(FaultPathChoice.allCases)")
+            let all = FaultPathChoice.allCases
+            preconditionFailure("APUS_TEST_FAULT_PATH=\(name) is none of \(all)")
         }
         return choice
     }()

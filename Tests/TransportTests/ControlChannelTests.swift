@@ -6,13 +6,12 @@ import MigrationWire
 import SwiftProtobuf
 import TestSupport
 import Testing
-
-/// Bytes that a message may have here.
-private let most = WireLimits.controlMessageByteCount
 import Transport
 
 @Suite struct ControlChannelTests {
     private let limit = Duration.seconds(20)
+    /// Bytes that a message may have here.
+    private let most = WireLimits.controlMessageByteCount
 
     private static var bodies: [WireControlMessage.OneOf_Body] {
         var hello = WireHello()
@@ -55,7 +54,8 @@ import Transport
         try whileThread {
             try? ControlChannel(over: one).send(.hello(message))
         } _: {
-            guard case .hello(let received) = try ControlChannel(over: other).receive(within: limit, atMost: most)
+            let receiver = ControlChannel(over: other)
+            guard case .hello(let received) = try receiver.receive(within: limit, atMost: most)
             else {
                 Issue.record("another message")
                 return
