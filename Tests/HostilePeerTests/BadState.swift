@@ -23,11 +23,11 @@ struct BadState: Sendable {
         .init("of vCPU 0 has 0 bytes") { $0.machine.vcpus[0].sregs = Data() },
         .init("of vCPU 0 has 1000 bytes") { $0.machine.vcpus[0].xcrs = Data(count: 1000) },
         .init("of vCPU 0 has 1 bytes") { $0.machine.vcpus[0].events = Data(count: 1) },
-        .init("of vCPU 1 has 1048576 bytes") {
-            $0.machine.vcpus[1].debugRegisters = Data(count: 1 << 20)
+        .init("of vCPU 1 has 16384 bytes") {
+            $0.machine.vcpus[1].debugRegisters = Data(count: 1 << 14)
         },
-        .init("'xsave' of vCPU 0 has 1048576 bytes") {
-            $0.machine.vcpus[0].xsave = Data(count: 1 << 20)
+        .init("'xsave' of vCPU 0 has 16384 bytes") {
+            $0.machine.vcpus[0].xsave = Data(count: 1 << 14)
         },
         .init("'xsave' of vCPU 0 has 100 bytes") { $0.machine.vcpus[0].xsave = Data(count: 100) },
         .init("'mp_state' of vCPU 0") { $0.machine.vcpus[0].mpState = 4_000_000_000 },

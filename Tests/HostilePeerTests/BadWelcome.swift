@@ -27,7 +27,7 @@ struct BadWelcome: Sendable {
     static let all: [BadWelcome] = [
         .init("source 16384 bytes, destination 4096 bytes") { $0.pageByteCount = 16384 },
         .init("'session_key'") { $0.sessionKey = Data(count: 15) },
-        .init("'session_key'") { $0.sessionKey = Data(count: 1 << 20) },
+        .init("'session_key'") { $0.sessionKey = Data(count: 1 << 14) },
         .init("'guest_identity'") { $0.guestIdentity = Data() },
         .init("the source refused the urgent lane 0") { $0.sessionKey = Data(count: 16) },
         .init("memory layout is impossible") { $0.machine.memory = [] },
