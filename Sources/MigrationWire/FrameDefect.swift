@@ -22,7 +22,7 @@ package enum FrameDefect: Error, Equatable, Sendable, CustomStringConvertible {
     case requestClass(UInt8)
     /// LZ4 data that does not decompress to exactly one page.
     case compressedPage(page: UInt64)
-    /// A control message longer than ``WireLimits/controlMessageByteCount``, or empty.
+    /// A control message longer than one of its kind may be, or empty.
     case messageByteCount(UInt64)
     /// A control message that does not parse.
     case message
@@ -52,8 +52,7 @@ package enum FrameDefect: Error, Equatable, Sendable, CustomStringConvertible {
         case .requestClass(let found): "unknown request class \(found)"
         case .compressedPage(let page): "page \(page) does not decompress to a page"
         case .messageByteCount(let count):
-            "control message of \(count) bytes (1 to \(WireLimits.controlMessageByteCount) "
-                + "are allowed)"
+            "control message of \(count) bytes: empty, or longer than this one may be"
         case .message: "control message does not parse"
         case .unexpectedMessage(let found, let expected):
             "message '\(found)' where '\(expected)' was due"
