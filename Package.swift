@@ -162,11 +162,11 @@ let package = Package(
         ),
         .target(
             name: "ProcessSupport",
-            dependencies: ["LinuxSystem", "MigrationWire", "Telemetry"],
+            dependencies: ["KVM", "LinuxSystem", "MigrationWire", "Telemetry", "TestSupport"],
             path: "Tests/ProcessSupport",
             swiftSettings: strict
         ),
-        tests("EndToEndTests", ["Telemetry", "TestSupport", "ProcessSupport"]),
+        tests("EndToEndTests", ["KVM", "Telemetry", "TestSupport", "ProcessSupport"]),
         tests(
             "HostilePeerTests",
             [

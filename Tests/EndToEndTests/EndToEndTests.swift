@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import KVM
 import ProcessSupport
 import Telemetry
 import TestSupport
@@ -8,7 +9,11 @@ import Testing
 /// Both executables as processes, with real KVM, real memory and real userfaultfd.
 ///
 /// One after the other: a guest takes a processor for each vCPU.
-@Suite(.serialized, .timeLimit(.minutes(3)), .enabled(if: HostFacts.runsMigrationTests))
+@Suite(
+    .serialized,
+    .timeLimit(.minutes(3 * Int(slowness))),
+    .enabled(if: HostFacts.runsMigrationTests)
+)
 struct EndToEndTests {}
 
 /// Whether a migration succeeded by all that both sides say.
@@ -28,7 +33,22 @@ func expectSuccess(
     let report = try destination.report()
     expectWhole(report, location)
     expectAgreement(sent, report, location)
+    expectFaultPath(report, location)
     return report
+}
+
+/// On the exit paths each touch of the walker's has to be an exit.
+private func expectFaultPath(_ report: MigrationReport, _ location: SourceLocation) {
+    guard HostFacts.faultPath != .auto else { return }
+    #expect(report.faultPath == HostFacts.faultPath.rawValue, sourceLocation: location)
+    let faults = report.faults
+    switch HostFacts.faultPath {
+    case .nowait, .attributes:
+        #expect((faults?.exits ?? 0) > 0, sourceLocation: location)
+        #expect(faults?.vcpu == 0, sourceLocation: location)
+    case .userfault, .auto:
+        #expect(faults?.exits == 0, sourceLocation: location)
+    }
 }
 
 private func expectWhole(_ report: MigrationReport, _ location: SourceLocation) {

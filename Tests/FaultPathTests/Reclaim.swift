@@ -4,6 +4,7 @@ import Glibc
 import GuestMemory
 import LinuxSystem
 import MigrationDestination
+import TestSupport
 import Testing
 
 /// What the kernel may do with installed pages, done on purpose.
@@ -11,6 +12,9 @@ enum Reclaim {
     /// Whether pages can be swapped out here.
     static let hasSwap: Bool =
         (Host.contents(of: "/proc/swaps") ?? "").split(separator: "\n").count > 1
+
+    /// Whether tests that need swap run; with `APUS_REQUIRE_SWAP=1` they must.
+    static let runsSwapTests: Bool = hasSwap || HostFacts.requiresSwap
 
     /// MADV_PAGEOUT (Linux 5.4), which the C library may not know.
     static let pageOut: CInt = 21

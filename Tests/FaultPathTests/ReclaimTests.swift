@@ -32,7 +32,7 @@ extension FaultPathTests {
     }
 
     @Test(
-        .enabled(if: Reclaim.hasSwap, "needs swap: deploy/testbed/run --swap 256"),
+        .enabled(if: Reclaim.runsSwapTests, "needs swap: deploy/testbed/run --swap 256"),
         arguments: HostFacts.exitPaths
     )
     func `a page of anonymous memory that was swapped out is populated`(path: FaultPath) throws {
@@ -50,7 +50,7 @@ extension FaultPathTests {
     }
 
     @Test(
-        .enabled(if: Reclaim.hasSwap, "needs swap: deploy/testbed/run --swap 256"),
+        .enabled(if: Reclaim.runsSwapTests, "needs swap: deploy/testbed/run --swap 256"),
         arguments: HostFacts.exitPaths
     )
     func `a page of a memfd that was swapped out is continued`(path: FaultPath) throws {
@@ -102,7 +102,7 @@ extension FaultPathTests {
     }
 
     @Test(
-        .enabled(if: Reclaim.hasSwap, "needs swap: deploy/testbed/run --swap 256"),
+        .enabled(if: Reclaim.runsSwapTests, "needs swap: deploy/testbed/run --swap 256"),
         arguments: HostFacts.exitPaths
     )
     func `a page of a read-only region that was swapped out is populated for reading`(

@@ -3,6 +3,7 @@
 internal import Foundation
 internal import Glibc
 package import Telemetry
+internal import TestSupport
 
 /// Something that a process under test did not do, with what it said last.
 package struct ProcessFailure: Error, CustomStringConvertible {
@@ -38,7 +39,7 @@ package final class ApusProcess {
     }
 
     /// A process that is forgotten, say by a test run that was killed, ends by this limit.
-    private static let cpuSeconds = 120
+    private static let cpuSeconds = 120 * Int(slowness)
 
     private let process = Process()
     private let name: String
@@ -166,11 +167,17 @@ package final class ApusProcess {
     }
 }
 
+/// How many times as long as elsewhere things may take here: an emulated processor is slow.
+package let slowness: Double = HostFacts.testbedKernel == nil ? 1 : 5
+
 /// Waits until something is so.
 ///
+/// - Parameters:
+///   - seconds: The limit on a real machine; ``slowness`` stretches it.
+///   - condition: What is waited for.
 /// - Returns: False when it was not so in time.
 package func waitUntil(within seconds: Double, _ condition: () -> Bool) -> Bool {
-    let end = ContinuousClock.now.advanced(by: .seconds(seconds))
+    let end = ContinuousClock.now.advanced(by: .seconds(seconds * slowness))
     while !condition() {
         guard ContinuousClock.now < end else { return condition() }
         usleep(5000)
@@ -178,7 +185,7 @@ package func waitUntil(within seconds: Double, _ condition: () -> Bool) -> Bool 
     return true
 }
 
-/// Lets time pass.
+/// Lets time pass, ``slowness`` times as much.
 package func pause(seconds: Double) {
-    usleep(UInt32(seconds * 1_000_000))
+    usleep(UInt32(seconds * slowness * 1_000_000))
 }

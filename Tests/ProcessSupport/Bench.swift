@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import KVM
+internal import TestSupport
+
 /// Starts sources and destinations for one test, and ends them with it.
 package final class Bench {
     /// Where they leave their files.
@@ -44,7 +47,7 @@ package final class Bench {
         return process
     }
 
-    /// Starts a destination.
+    /// Starts a destination, on the fault path that tests are run on.
     package func destination(
         to address: String,
         _ flags: [String] = [],
@@ -52,7 +55,7 @@ package final class Bench {
     ) throws -> ApusProcess {
         let process = try ApusProcess(
             .destination,
-            ["--connect", address] + flags,
+            ["--connect", address, "--fault-path", HostFacts.faultPath.rawValue] + flags,
             in: folder,
             through: wrapper
         )

@@ -54,6 +54,9 @@ package enum HostFacts {
     /// Whether a kernel without memory-fault exits is a failure.
     package static let requiresFaultExits: Bool = isSet("APUS_REQUIRE_FAULT_EXITS")
 
+    /// Whether a host without swap is a failure.
+    package static let requiresSwap: Bool = isSet("APUS_REQUIRE_SWAP")
+
     /// The kernel of the testbed, `nowait` or `stock`; nil on any other machine.
     package static let testbedKernel: String? = value(of: "APUS_TESTBED")
 
