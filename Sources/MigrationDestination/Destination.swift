@@ -47,6 +47,7 @@ package final class Destination {
     private var machine: Machine?
     private var memory: IncomingMemory?
     private var identity: [UInt8] = []
+    private var totalsAtEnd: IncomingTotals?
     private var confirmation: WireDoneAck?
     private var sourceHeartbeats: [Heartbeat] = []
 
@@ -212,6 +213,8 @@ package final class Destination {
         // From here on lanes may end: nothing more is expected on them.
         memory.failure.close()
         let totals = memory.totals
+        // What both sides report; a duplicate may still come in after it.
+        totalsAtEnd = totals
         var done = WireDone()
         done.digest = WireDigest(totals.digest)
         done.pagesRequested = UInt64(totals.requested)
@@ -536,7 +539,7 @@ package final class Destination {
             error: error,
             timeline: timeline,
             clocks: clocks,
-            totals: memory?.totals,
+            totals: totalsAtEnd ?? memory?.totals,
             confirmation: confirmation,
             latency: histogram,
             faults: memory?.faults.totals,
