@@ -4,6 +4,7 @@
 #include "CLinux.h"
 
 #include <fcntl.h>
+#include <linux/memfd.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
@@ -14,6 +15,11 @@ int clinux_open(const char *path, int flags) { return result(open(path, flags | 
 
 int clinux_memfd_create(const char *name) {
     return result(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+}
+
+int clinux_memfd_create_huge(const char *name) {
+    unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB | MFD_HUGE_2MB;
+    return result(memfd_create(name, flags));
 }
 
 int clinux_seal_size(int fd) {

@@ -40,6 +40,9 @@ int clinux_open(const char *path, int flags);
 /// memfd_create(2), a GNU extension, with sealing allowed.
 int clinux_memfd_create(const char *name);
 
+/// The same, of huge pages of 2 MiB.
+int clinux_memfd_create_huge(const char *name);
+
 /// Fixes the size of a memfd for good (F_ADD_SEALS). `fcntl` is variadic and does not import.
 int clinux_seal_size(int fd);
 
