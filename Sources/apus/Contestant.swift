@@ -38,6 +38,7 @@ struct Contestant: Codable, Equatable {
             let exits = path == FaultPath.userfault.rawValue ? [] : ["-w", path]
             let arguments =
                 ["bench", "demand-paging"] + parameters.arguments(hugetlb: "hugetlb") + exits
+                + (parameters.prefaults ? [] : ["--no-prefault"])
                 + ["--limit", "\(seconds)", "--json"]
             guard let program = try? Self.ownPath(),
                 // It gives up by itself, with a reason.

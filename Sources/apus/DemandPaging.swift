@@ -97,6 +97,9 @@ struct DemandPaging: ParsableCommand {
     )
     var delay: UInt32 = 0
 
+    @Flag(help: "Let the vCPU exit a second time, instead of mapping its page before it goes on.")
+    var noPrefault = false
+
     @Option(help: ArgumentHelp("When a run that has not ended has failed.", valueName: "seconds"))
     var limit = 60
 
@@ -224,6 +227,7 @@ struct DemandPaging: ParsableCommand {
             readers: readers,
             overlaps: overlaps,
             delayMicroseconds: delay,
+            prefaults: !noPrefault,
             limitSeconds: limit
         )
     }

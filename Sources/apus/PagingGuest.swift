@@ -15,6 +15,8 @@ final class PagingGuest: Sendable {
     let exits: FaultExits
     private let virtualMachine: VirtualMachine
     let memory: GuestRAM
+    /// Whether vCPUs map a page they have made present before they touch it again.
+    let prefaults: Bool
 
     /// What the guest writes into the first eight bytes of each page.
     static let word: UInt64 = 0x0123_4567_89AB_CDEF
@@ -57,6 +59,7 @@ final class PagingGuest: Sendable {
             on: system,
             layout: layout
         )
+        prefaults = parameters.prefaults && virtualMachine.check(.prefault) > 0
         try virtualMachine.setMemory(memory)
         let cpuid = try system.supportedCPUID()
         var virtualCPUs: [VirtualCPU] = []

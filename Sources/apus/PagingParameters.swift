@@ -56,6 +56,9 @@ struct PagingParameters: Sendable {
     var overlaps: Bool
     /// Time that fetching a page is said to take.
     var delayMicroseconds: UInt32
+    /// Whether a vCPU that made a page present has it mapped by KVM_PRE_FAULT_MEMORY, where the
+    /// kernel has that.
+    var prefaults: Bool
     /// When a run that has not ended has failed.
     var limitSeconds: Int
 
@@ -70,8 +73,8 @@ struct PagingParameters: Sendable {
     /// How many userfaultfds there are.
     var userfaults: Int { isSingleUserfault ? 1 : vCPUs }
 
-    /// The flags for another process's run of the same, all but `-w`; they are also those of the
-    /// kernel's demand_paging_test, which calls shared huge pages by another name.
+    /// The flags for another process's run of the same, as far as the kernel's
+    /// demand_paging_test has them, and without `-w`; it calls shared huge pages by another name.
     func arguments(hugetlb: String) -> [String] {
         let backing = backing == .hugetlb ? hugetlb : backing.rawValue
         var result = [

@@ -106,6 +106,9 @@ final class PagingRun: Sendable {
                 switch try virtualCPU.run() {
                 case .memoryFault(let fault) where parameters.path != .userfault:
                     try pager.serve(fault, &counts)
+                    if guest.prefaults {
+                        virtualCPU.prefault(fault.address, byteCount: fault.byteCount)
+                    }
                 case .interrupted: continue
                 case .portAccess(let access) where access.port == CGUEST_PORT_TOUCHED: return
                 case let exit: throw BenchFailure.failed("vCPU \(virtualCPU.index): \(exit)")
