@@ -137,10 +137,8 @@ extension PagingTable.Row {
         case .nowait: [("nowait / userfault", ratio(.nowait))]
         case .attributes: [("attributes / userfault", ratio(.attributes))]
         case .selftest:
-            [
-                ("ours / selftest on userfault", ratioToSelftest(.userfault)),
-                ("ours / selftest on nowait", ratioToSelftest(.nowait)),
-            ]
+            FaultPath.allCases.filter { $0 == .userfault || series(.selftest, $0) != nil }
+                .map { ("ours / selftest on \($0.rawValue)", ratioToSelftest($0)) }
         }
     }
 
