@@ -11,25 +11,25 @@ struct DemandPaging: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "How fast vCPUs page memory in: over userfaultfd, or on memory-fault exits.",
         discussion: """
-            A bare-metal guest writes one word into every page of its memory, each vCPU in a
-            region of its own. All pages are absent at first, their contents lie ready in this
-            process. Each touch is served by a thread that reads userfaultfd, or with -w by the
-            vCPU's own thread, which leaves KVM_RUN for it. Rates are of the paging time alone:
-            from the moment when all threads are let go to the end of the last vCPU. Memory is
+            A bare-metal guest writes one word into every page of its memory, each vCPU in a \
+            region of its own. All pages are absent at first, their contents lie ready in this \
+            process. Each touch is served by a thread that reads userfaultfd, or with -w by the \
+            vCPU's own thread, which leaves KVM_RUN for it. Rates are of the paging time alone: \
+            from the moment when all threads are let go to the end of the last vCPU. Memory is \
             checked afterwards.
 
-            The flags are those of the kernel's demand_paging_test. -w, --exits and --json may
+            The flags are those of the kernel's demand_paging_test. -w, --exits and --json may \
             stand alone: -w is -w nowait, --json writes to standard output.
 
-            --table 1,2,4 measures all paths that this host has, in turns (userfault, nowait,
-            attributes; then the next round), each run in a process of its own, and prints
-            medians and their ratios to userfault's. Runs that fail or do not end in time are
-            counted, and are not part of the medians. Compare within one table only.
+            --table 1,2,4 measures all paths that this host has, in turns (userfault, nowait, \
+            attributes; then the next round), each run in a process of its own, and prints \
+            medians, and the median of the rounds' ratios to userfault. Runs that fail or do not \
+            end in time are counted, and are part of neither. Compare within one table only.
 
             EXAMPLES:
               apus bench demand-paging -b 64M -u MINOR -s shmem -a -v 4 -r 4
               apus bench demand-paging -b 64M -u MINOR -s shmem -a -v 4 -r 4 -w
-              apus bench demand-paging -b 16M -u MISSING -s anonymous -v 2 -w attributes --json
+              apus bench demand-paging -s anonymous -v 2 -w attributes --json
               apus bench demand-paging --table 1,2,4,8,16 --require nowait=2.2@1,nowait=1.3
             """
     )

@@ -77,9 +77,10 @@ final class PagingGuest: Sendable {
         writeImage(parameters)
     }
 
-    /// Whether memory holds what the guest wrote, and behind that what was paged in.
+    /// Compares memory, all of it present, with what it should hold.
     ///
-    /// - Parameter filler: The byte that all pages were full of. All of them are present.
+    /// - Parameter filler: The byte that all pages were full of when they were paged in.
+    /// - Returns: Whether each page holds what the guest wrote, and behind that what it came with.
     func isAsExpected(filler: UInt8) -> Bool {
         let rest = UInt64(filler) &* 0x0101_0101_0101_0101
         for page in Self.imagePages..<memory.layout.pageCount {

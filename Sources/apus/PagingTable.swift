@@ -64,8 +64,9 @@ struct PagingTable: Codable {
             )
             for _ in 0..<plan.rounds {
                 for (index, contestant) in contestants.enumerated() {
-                    let rate = contestant.run(experiment, selftest: plan.selftest ?? "")
-                    row.series[index].add(rate)
+                    row.series[index].pagesPerSecond.append(
+                        contestant.run(experiment, selftest: plan.selftest ?? "")
+                    )
                 }
             }
             printer.print(row)
@@ -115,20 +116,14 @@ extension PagingTable.Row {
         series.first { $0.contestant == Contestant(program, path) }
     }
 
-    /// How many times the second median goes into the first; nil when either is missing.
-    func ratio(_ first: RateSeries?, to second: RateSeries?) -> Double? {
-        guard let first = first?.median, let second = second?.median else { return nil }
-        return first / second
-    }
-
-    /// The ratio of an exit path to userfault, both ours.
+    /// The ratio of an exit path to userfault, both ours; nil when either is missing.
     func ratio(_ path: FaultPath) -> Double? {
-        ratio(series(.apus, path), to: series(.apus, .userfault))
+        series(.apus, .userfault).flatMap { series(.apus, path)?.ratio(to: $0) }
     }
 
-    /// The ratio of ours to the selftest's on a path.
+    /// The ratio of ours to the selftest's on a path; nil when either is missing.
     func ratioToSelftest(_ path: FaultPath) -> Double? {
-        ratio(series(.apus, path), to: series(.selftest, path))
+        series(.selftest, path).flatMap { series(.apus, path)?.ratio(to: $0) }
     }
 
     /// Ratios by the name they are required by, with a label each.

@@ -18,7 +18,10 @@ final class PagingTablePrinter {
             "kernel \(table.kernel), \(table.processors) processors; \(table.backing.rawValue), "
                 + "\(table.mode.rawValue), \(table.rounds) rounds"
         )
-        emit("thousands of pages a second: median (lowest-highest); ratios of medians")
+        emit(
+            "thousands of pages a second: median (lowest-highest); "
+                + "ratios: medians of the rounds' own"
+        )
         var line = pad("vCPUs", 5)
         for contestant in contestants {
             let isSelftest = contestant.program == .selftest

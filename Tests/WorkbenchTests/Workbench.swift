@@ -46,8 +46,7 @@ struct PagingTable: Decodable {
 
     struct Series: Decodable {
         let contestant: Contestant
-        let pages_per_s: [Double]
-        let failed: Int
+        let pages_per_s: [Double?]
     }
 
     struct Contestant: Decodable, Equatable {
