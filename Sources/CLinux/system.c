@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/memfd.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 
@@ -33,6 +34,23 @@ int clinux_set_nonblocking(int fd, int enabled) {
 }
 
 int clinux_eventfd(void) { return result(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
+
+int clinux_epoll(void) { return result(epoll_create1(EPOLL_CLOEXEC)); }
+
+int clinux_epoll_add(int epoll, int fd, uint64_t tag, int exclusive) {
+    struct epoll_event event = {
+        .events = EPOLLIN | (exclusive ? EPOLLEXCLUSIVE : 0),
+        .data.u64 = tag,
+    };
+    return result(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
+}
+
+int clinux_epoll_wait(int epoll, uint64_t *tag) {
+    struct epoll_event event;
+    int count = epoll_wait(epoll, &event, 1, -1);
+    if (count > 0) *tag = event.data.u64;
+    return result(count);
+}
 
 int clinux_signalfd(const sigset_t *set) {
     return result(signalfd(-1, set, SFD_CLOEXEC | SFD_NONBLOCK));

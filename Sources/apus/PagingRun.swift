@@ -123,12 +123,12 @@ final class PagingRun: Sendable {
     private func read(_ userfault: Userfaultfd) {
         var batch = FaultBatch(capacity: Self.eventsPerRead)
         var counts = PagingCounts()
-        waitAtGate()
         do {
-            let descriptors: [2 of CInt] = [
-                userfault.rawDescriptor, stopReaders.rawDescriptor,
-            ]
-            while try !waitUntilReadable(descriptors, timeout: nil)[1] {
+            let events = try ReadySet()
+            try events.add(userfault.rawDescriptor, wakes: .one)
+            try events.add(stopReaders.rawDescriptor, wakes: .all)
+            waitAtGate()
+            while try events.wait() != stopReaders.rawDescriptor {
                 try userfault.read(into: &batch)
                 for index in 0..<batch.count {
                     guard let event = batch[index] else { continue }

@@ -52,6 +52,15 @@ int clinux_set_nonblocking(int fd, int enabled);
 /// eventfd(2), non-blocking and close-on-exec.
 int clinux_eventfd(void);
 
+/// epoll_create1(2), close-on-exec.
+int clinux_epoll(void);
+
+/// EPOLL_CTL_ADD for EPOLLIN; of those that wait for it exclusively, an event wakes one.
+int clinux_epoll_add(int epoll, int fd, uint64_t tag, int exclusive);
+
+/// epoll_wait(2) for one event, without a limit; stores its tag.
+int clinux_epoll_wait(int epoll, uint64_t *tag);
+
 /// signalfd(2) for a set, non-blocking and close-on-exec.
 int clinux_signalfd(const sigset_t *set);
 
