@@ -39,6 +39,7 @@ let package = Package(
     products: [
         .executable(name: "apus-source", targets: ["apus-source"]),
         .executable(name: "apus-destination", targets: ["apus-destination"]),
+        .executable(name: "apus", targets: ["apus"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -105,6 +106,13 @@ let package = Package(
                 "MigrationDestination", "Console", argumentParser,
             ]
         ),
+        executable(
+            "apus",
+            [
+                "CGuest", "LinuxSystem", "GuestMemory", "KVM", "Userfault", "Telemetry", "Console",
+                argumentParser,
+            ]
+        ),
         tests("TelemetryTests", ["LinuxSystem", "Telemetry"]),
         .target(
             name: "TestSupport",
@@ -167,6 +175,7 @@ let package = Package(
             swiftSettings: strict
         ),
         tests("EndToEndTests", ["KVM", "Telemetry", "TestSupport", "ProcessSupport"]),
+        tests("WorkbenchTests", ["KVM", "TestSupport", "ProcessSupport"]),
         tests(
             "HostilePeerTests",
             [

@@ -34,6 +34,9 @@ build_release() {
     done
 }
 
+# The executables.
+programs=(apus-source apus-destination apus)
+
 # Where the executables are: in APUS_BIN if that is set, otherwise in the release build, which is
 # made or brought up to date first. Where nothing has changed since it was made, nothing is done:
 # neither Swift nor a network is needed. Sets `bin`.
@@ -45,13 +48,13 @@ provide_binaries() {
             [ -n "$(find Package.swift Sources -newer "$built" -print -quit)" ]; }
     then
         [ -z "${APUS_TESTBED:-}" ] ||
-            die "the release build is not up to date: run scripts/demo outside the testbed first"
+            die "the release build is not up to date: run $0 outside the testbed first"
         scripts/setup
-        build_release apus-source apus-destination >&2
+        build_release "${programs[@]}" >&2
         touch "$built"
     fi
     local program
-    for program in apus-source apus-destination; do
+    for program in "${programs[@]}"; do
         [ -x "$bin/$program" ] ||
             die "no $bin/$program: remove .build/release/apus-built, and try again"
     done

@@ -34,6 +34,10 @@ CORRUPTION(CGUEST_BLOCK_CORRUPT_PAGE, page);
 CORRUPTION(CGUEST_BLOCK_CORRUPT_EXPECTED, expected);
 CORRUPTION(CGUEST_BLOCK_CORRUPT_FOUND, found);
 
+_Static_assert(CGUEST_TOUCH_ADDRESS == offsetof(struct cguest_touch, address), "address");
+_Static_assert(CGUEST_TOUCH_PAGES == offsetof(struct cguest_touch, pages), "pages");
+_Static_assert(CGUEST_TOUCH_WORD == offsetof(struct cguest_touch, word), "word");
+
 _Static_assert(sizeof(struct cguest_block) == 4096, "one page for each vCPU");
 _Static_assert(CGUEST_PAGE_PAYLOAD + 8 * CGUEST_PAYLOAD_WORDS == 4096, "a page");
 _Static_assert(CGUEST_BLOCKS + 4096 * CGUEST_MOST_VCPUS <= CGUEST_PAGE_DIRECTORIES, "blocks");

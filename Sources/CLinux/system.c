@@ -4,7 +4,9 @@
 #include "CLinux.h"
 
 #include <fcntl.h>
+#include <linux/memfd.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 
@@ -14,6 +16,11 @@ int clinux_open(const char *path, int flags) { return result(open(path, flags | 
 
 int clinux_memfd_create(const char *name) {
     return result(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+}
+
+int clinux_memfd_create_huge(const char *name) {
+    unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB | MFD_HUGE_2MB;
+    return result(memfd_create(name, flags));
 }
 
 int clinux_seal_size(int fd) {
@@ -27,6 +34,23 @@ int clinux_set_nonblocking(int fd, int enabled) {
 }
 
 int clinux_eventfd(void) { return result(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
+
+int clinux_epoll(void) { return result(epoll_create1(EPOLL_CLOEXEC)); }
+
+int clinux_epoll_add(int epoll, int fd, uint64_t tag, int exclusive) {
+    struct epoll_event event = {
+        .events = EPOLLIN | (exclusive ? EPOLLEXCLUSIVE : 0),
+        .data.u64 = tag,
+    };
+    return result(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
+}
+
+int clinux_epoll_wait(int epoll, uint64_t *tag) {
+    struct epoll_event event;
+    int count = epoll_wait(epoll, &event, 1, -1);
+    if (count > 0) *tag = event.data.u64;
+    return result(count);
+}
 
 int clinux_signalfd(const sigset_t *set) {
     return result(signalfd(-1, set, SFD_CLOEXEC | SFD_NONBLOCK));

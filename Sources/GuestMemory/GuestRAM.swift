@@ -26,7 +26,17 @@ package enum Backing: String, CaseIterable, Sendable {
     /// Reserves the memory; no page is present yet.
     ///
     /// Transparent huge pages are off: a huge page would make pages present that never arrived.
-    package init(layout: GuestLayout, backing: Backing) throws(SystemError) {
+    ///
+    /// - Parameters:
+    ///   - layout: Where the memory lies for the guest.
+    ///   - backing: What it is made of.
+    ///   - pages: The pages of a memfd, which are then also the least that can become present.
+    /// - Throws: ``SystemError``, for example `ENOMEM` where too few huge pages are reserved.
+    package init(
+        layout: GuestLayout,
+        backing: Backing,
+        pages: MemoryFile.Pages = .ordinary
+    ) throws(SystemError) {
         self.layout = layout
         self.backing = backing
         switch backing {
@@ -34,7 +44,11 @@ package enum Backing: String, CaseIterable, Sendable {
             mapping = try Mapping(.anonymous, byteCount: layout.byteCount)
             alias = nil
         case .memfd:
-            let file = try MemoryFile(name: "apus-guest", byteCount: layout.byteCount)
+            let file = try MemoryFile(
+                name: "apus-guest",
+                byteCount: layout.byteCount,
+                pages: pages
+            )
             mapping = try Mapping(.shared(file.descriptor.rawValue), byteCount: layout.byteCount)
             alias = try Mapping(.shared(file.descriptor.rawValue), byteCount: layout.byteCount)
         }

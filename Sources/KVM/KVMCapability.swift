@@ -30,6 +30,8 @@ package enum KVMCapability: CaseIterable, Sendable {
     case vmTypes
     /// Attributes of guest memory; the answer is a set of them.
     case memoryAttributes
+    /// Guest memory can be mapped before a vCPU touches it.
+    case prefault
 
     /// The kernel's name, as a person looks it up.
     package var name: String {
@@ -47,6 +49,7 @@ package enum KVMCapability: CaseIterable, Sendable {
         case .mostVCPUs: "KVM_CAP_MAX_VCPUS"
         case .vmTypes: "KVM_CAP_VM_TYPES"
         case .memoryAttributes: "KVM_CAP_MEMORY_ATTRIBUTES"
+        case .prefault: "KVM_CAP_PRE_FAULT_MEMORY"
         }
     }
 
@@ -65,6 +68,7 @@ package enum KVMCapability: CaseIterable, Sendable {
         case .mostVCPUs: KVM_CAP_MAX_VCPUS
         case .vmTypes: CLINUX_KVM_CAP_VM_TYPES
         case .memoryAttributes: CLINUX_KVM_CAP_MEMORY_ATTRIBUTES
+        case .prefault: CLINUX_KVM_CAP_PRE_FAULT_MEMORY
         }
     }
 }

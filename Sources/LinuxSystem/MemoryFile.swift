@@ -10,16 +10,42 @@ package struct MemoryFile: ~Copyable, Sendable {
     /// Size in bytes, fixed by a seal.
     package let byteCount: Int
 
+    /// What a file is made of.
+    package enum Pages: Sendable {
+        /// Pages of the base size.
+        case ordinary
+        /// Huge pages of 2 MiB, which somebody has reserved (`vm.nr_hugepages`).
+        case huge
+
+        /// Bytes of a page.
+        package var byteCount: Int {
+            switch self {
+            case .ordinary: Host.pageByteCount
+            case .huge: 2 << 20
+            }
+        }
+    }
+
     /// Creates a file of holes whose size can no longer change.
     ///
     /// - Parameters:
     ///   - name: Appears in /proc/self/maps.
     ///   - byteCount: Above zero, a multiple of the page size.
+    ///   - pages: What it is made of.
     /// - Throws: ``SystemError`` of any of the three calls.
     ///
     /// Kernel interface: memfd_create(2), ftruncate(2), F_ADD_SEALS.
-    package init(name: String, byteCount: Int) throws(SystemError) {
-        let fd = try checked(unsafe clinux_memfd_create(name), "memfd_create")
+    package init(
+        name: String,
+        byteCount: Int,
+        pages: Pages = .ordinary
+    ) throws(SystemError) {
+        let result =
+            switch pages {
+            case .ordinary: unsafe clinux_memfd_create(name)
+            case .huge: unsafe clinux_memfd_create_huge(name)
+            }
+        let fd = try checked(result, "memfd_create")
         let descriptor = FileDescriptor(owning: fd)
         guard ftruncate(descriptor.rawValue, byteCount) == 0 else {
             throw SystemError(code: errno, operation: "ftruncate of a memfd to \(byteCount) bytes")

@@ -47,6 +47,45 @@ import Testing
     }
 
     @Test(.timeLimit(.minutes(1)))
+    func `a set says which of its descriptors is readable, as long as it is`() throws {
+        let events = [try EventFD(), try EventFD()]
+        defer { withExtendedLifetime(events) {} }
+        let set = try ReadySet()
+        try set.add(events[0].rawDescriptor, wakes: .all)
+        try set.add(events[1].rawDescriptor, wakes: .one)
+        events[1].signal()
+        #expect(try set.wait() == events[1].rawDescriptor)
+        #expect(try set.wait() == events[1].rawDescriptor)
+        events[1].clear()
+        events[0].signal()
+        #expect(try set.wait() == events[0].rawDescriptor)
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func `a signal wakes a thread that waits for a set`() throws {
+        let event = try EventFD()
+        let started = FutexWord(0)
+        try withThread("test-set") {
+            guard let set = try? ReadySet(),
+                (try? set.add(event.rawDescriptor, wakes: .one)) != nil
+            else { return }
+            started.store(1)
+            #expect((try? set.wait()) == event.rawDescriptor)
+        } during: { _ in
+            while started.value == 0 { started.wait(while: 0, timeout: .seconds(10)) }
+            usleep(20_000)
+            event.signal()
+        }
+    }
+
+    @Test func `a set refuses a descriptor twice`() throws {
+        let event = try EventFD()
+        let set = try ReadySet()
+        try set.add(event.rawDescriptor, wakes: .all)
+        #expect(throws: SystemError.self) { try set.add(event.rawDescriptor, wakes: .all) }
+    }
+
+    @Test(.timeLimit(.minutes(1)))
     func `poll ends after its time, never before`() throws {
         let event = try EventFD()
         let start = MonotonicTime.now

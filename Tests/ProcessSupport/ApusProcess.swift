@@ -22,14 +22,8 @@ package final class ApusProcess {
         case source = "apus-source"
         case destination = "apus-destination"
 
-        /// The program beside the test bundle: SwiftPM puts both into one folder.
-        package var path: String {
-            let bundle = try? FileManager.default.destinationOfSymbolicLink(
-                atPath: "/proc/self/exe"
-            )
-            let folder = (bundle ?? "/").split(separator: "/").dropLast()
-            return "/" + (folder + [rawValue[...]]).joined(separator: "/")
-        }
+        /// See ``Command/pathOfProduct(_:)``.
+        package var path: String { Command.pathOfProduct(rawValue) }
     }
 
     /// How a process ended.

@@ -4,6 +4,13 @@ internal import Foundation
 
 /// A program that is run to its end.
 package enum Command {
+    /// Where an executable of this package is: SwiftPM puts it into the test bundle's folder.
+    package static func pathOfProduct(_ name: String) -> String {
+        let bundle = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+        let folder = (bundle ?? "/").split(separator: "/").dropLast()
+        return "/" + (folder + [name[...]]).joined(separator: "/")
+    }
+
     /// Runs a program found in PATH.
     ///
     /// - Returns: Its exit code, and what it wrote to both outputs.

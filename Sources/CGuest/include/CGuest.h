@@ -8,6 +8,8 @@
 #ifndef APUS_CGUEST_H
 #define APUS_CGUEST_H
 
+#include "cguest_toucher.h"
+
 // Where things lie in guest physical memory.
 #define CGUEST_PAGE_TABLES 0x2000    // PML4, then one PDPT
 #define CGUEST_PROGRAM 0x10000

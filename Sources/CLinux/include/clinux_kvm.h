@@ -89,7 +89,15 @@ struct clinux_kvm_memory_attributes {
     uint64_t attributes;
     uint64_t flags;
 };
+// 4.143.
+struct clinux_kvm_pre_fault_memory {
+    uint64_t address;
+    uint64_t size;
+    uint64_t flags;
+    uint64_t reserved[5];
+};
 enum : unsigned long {
+    CLINUX_KVM_PRE_FAULT_MEMORY = _IOWR(KVMIO, 0xd5, struct clinux_kvm_pre_fault_memory),
     CLINUX_KVM_SET_MEM_FAULT_NOWAIT = _IOWR(KVMIO, 0xd2, _Bool),
     CLINUX_KVM_SET_MEMORY_ATTRIBUTES = _IOW(KVMIO, 0xd2, struct clinux_kvm_memory_attributes),
 };
@@ -99,6 +107,7 @@ enum : uint64_t {
 enum : int32_t {
     CLINUX_KVM_CAP_MEMORY_ATTRIBUTES = 233,
     CLINUX_KVM_CAP_VM_TYPES = 235,
+    CLINUX_KVM_CAP_PRE_FAULT_MEMORY = 236,
 };
 enum : unsigned long {
     CLINUX_KVM_X86_DEFAULT_VM = 0,
@@ -106,6 +115,7 @@ enum : unsigned long {
 };
 _Static_assert(CLINUX_KVM_SET_MEM_FAULT_NOWAIT == 0xC001AED2, "the RFC's ioctl");
 _Static_assert(CLINUX_KVM_SET_MEMORY_ATTRIBUTES == 0x4020AED2, "the kernel's ioctl");
+_Static_assert(CLINUX_KVM_PRE_FAULT_MEMORY == 0xC040AED5, "the kernel's ioctl");
 
 // Flags of struct kvm_clock_data, which import with three different types.
 enum : uint32_t {

@@ -40,6 +40,9 @@ int clinux_open(const char *path, int flags);
 /// memfd_create(2), a GNU extension, with sealing allowed.
 int clinux_memfd_create(const char *name);
 
+/// The same, of huge pages of 2 MiB.
+int clinux_memfd_create_huge(const char *name);
+
 /// Fixes the size of a memfd for good (F_ADD_SEALS). `fcntl` is variadic and does not import.
 int clinux_seal_size(int fd);
 
@@ -48,6 +51,15 @@ int clinux_set_nonblocking(int fd, int enabled);
 
 /// eventfd(2), non-blocking and close-on-exec.
 int clinux_eventfd(void);
+
+/// epoll_create1(2), close-on-exec.
+int clinux_epoll(void);
+
+/// EPOLL_CTL_ADD for EPOLLIN; of those that wait for it exclusively, an event wakes one.
+int clinux_epoll_add(int epoll, int fd, uint64_t tag, int exclusive);
+
+/// epoll_wait(2) for one event, without a limit; stores its tag.
+int clinux_epoll_wait(int epoll, uint64_t *tag);
 
 /// signalfd(2) for a set, non-blocking and close-on-exec.
 int clinux_signalfd(const sigset_t *set);
