@@ -29,13 +29,14 @@ package struct MemoryFile: ~Copyable, Sendable {
         self.byteCount = byteCount
     }
 
-    /// Takes over a descriptor that another process made.
+    /// Takes over a descriptor that another process made; nil unless it is a memfd of exactly the
+    /// right size, sealed so that nobody can change it.
+    ///
+    /// Only then a mapping cannot be cut short under its reader.
     ///
     /// - Parameters:
     ///   - descriptor: Anything at all.
     ///   - byteCount: The size it has to have.
-    /// - Returns: Nil unless it is a memfd of exactly that size, sealed so that nobody can change
-    ///   it: only then a mapping cannot be cut short under its reader.
     ///
     /// Kernel interface: F_GET_SEALS, fstat(2).
     package init?(verifying descriptor: consuming FileDescriptor, byteCount: Int) {

@@ -32,7 +32,8 @@ extension Socket {
     /// - Parameters:
     ///   - buffer: Room for the bytes.
     ///   - passed: Replaced when a descriptor came; of several only the first is taken.
-    /// - Returns: What a `receive` does.
+    /// - Returns: What came.
+    /// - Throws: `EAGAIN` after the bound of `limitBlocking`, and what recvmsg(2) says.
     ///
     /// Kernel interface: recvmsg(2), SCM_RIGHTS.
     package func receive(

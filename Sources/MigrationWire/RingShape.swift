@@ -29,11 +29,11 @@ package struct RingShape: Hashable, Sendable {
 
     /// What a destination offers for a lane; nil for the control lane, which stays on its socket.
     ///
-    /// Requests are small. A frame of pages fits whole.
+    /// Requests are small, and many may be outstanding. A frame of pages fits whole.
     package static func offered(for lane: LaneName) -> RingShape? {
         switch lane {
         case .control: nil
-        case .urgent: RingShape(toSourceBits: 12, toDestinationBits: 19)
+        case .urgent: RingShape(toSourceBits: 14, toDestinationBits: 19)
         case .bulk: RingShape(toSourceBits: 12, toDestinationBits: 20)
         }
     }

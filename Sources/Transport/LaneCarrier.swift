@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What carries a lane's bytes.
-package enum LaneCarrier: Sendable {
+package enum LaneCarrier: CaseIterable, Sendable {
     /// Its socket.
     case socket
     /// Rings in shared memory.

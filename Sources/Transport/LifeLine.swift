@@ -16,9 +16,9 @@ final class LifeLine: Sendable {
     private let limit = Atomic<UInt64>(0)
     private let received = Atomic<UInt64>(0)
 
-    /// How long a waiting thread spins before it sleeps.
-    private static let spinNanoseconds: UInt64 = 20_000
-    /// Looks at the other side's cursor before the clock is read.
+    /// How long a waiting thread spins before it sleeps: about what a sleep and a wake cost.
+    private static let spinNanoseconds: UInt64 = 50_000
+    /// Looks at the other side's cursor before it lets others run and reads the clock.
     private static let looksPerClock = 32
     /// How long a thread sleeps before it looks whether the other side is still there.
     private static let patience = Duration.milliseconds(50)
@@ -81,6 +81,8 @@ final class LifeLine: Sendable {
                 spinHint()
             }
             try check()
+            // The other side may need this very processor.
+            yieldProcessor()
         }
         return try sleep(since: start, on: flag, for: cursor, judge)
     }

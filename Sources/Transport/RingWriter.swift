@@ -64,7 +64,9 @@ final class RingWriter: Sendable {
         let used = mine &- consumed
         // A reader can only read on, and no further than was written.
         let most = mine &- seenRead.load(ordering: .relaxed)
-        guard used <= most else { throw lifeLine.violation(.ringCursor(found: used, allowed: 0...most)) }
+        guard used <= most else {
+            throw lifeLine.violation(.ringCursor(found: used, allowed: 0...most))
+        }
         seenRead.store(consumed, ordering: .relaxed)
         return used < ring.byteCount ? ring.byteCount - used : nil
     }
