@@ -394,6 +394,8 @@ package final class Destination {
             let lane = try open(.bulk(index), key)
             try start("dst-bulk-\(index)") { receiveStream(on: lane, into: memory) }
         }
+        let rings = lanes.count { $0.carrier == .ring }
+        observer.noted("page lanes: \(rings) over rings, \(lanes.count - rings) over sockets")
         return readers + exiting
     }
 
@@ -534,7 +536,8 @@ package final class Destination {
         if lostCount > 0 { observer.noted("\(lostCount) fault latencies came too fast to keep") }
         return MigrationReport(
             machine: machine,
-            transport: connector.peer,
+            transport: lanes.contains { $0.carrier == .ring }
+                ? "\(connector.peer), ring" : connector.peer,
             phase: phase,
             error: error,
             timeline: timeline,

@@ -280,24 +280,18 @@ final class SourceSession {
         guard let socket = try acceptor.accept() else { return }
         let arrival = LaneOpening.receive(from: socket)
         switch consume arrival {
-        case .preamble(let preamble, let socket):
+        case .lane(let lane):
+            let preamble = lane.preamble
             guard preamble.lane != .control else {
-                LaneOpening.answer(LaneAnswer(verdict: .busy), on: socket)
+                lane.refuse(.busy)
                 return
             }
             guard preamble.key == key, lanes[preamble.lane] == nil else {
                 observer.noted("a connection was refused: \(RefusalReason.sessionKey)")
-                LaneOpening.answer(LaneAnswer(verdict: .refused), on: socket)
+                lane.refuse(.refused)
                 return
             }
-            LaneOpening.answer(LaneAnswer(verdict: .accepted), on: socket)
-            let lane = acceptor.lane(preamble.lane, over: socket)
-            do {
-                try lane.limitBlocking(to: nil)
-            } catch {
-                throw .lane(error)
-            }
-            lanes[preamble.lane] = lane
+            lanes[preamble.lane] = try lane.accept(through: acceptor)
         case .refused(let reason):
             observer.noted("a connection was refused: \(reason)")
         case .silent:

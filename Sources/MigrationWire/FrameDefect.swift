@@ -22,6 +22,11 @@ package enum FrameDefect: Error, Equatable, Sendable, CustomStringConvertible {
     case requestClass(UInt8)
     /// LZ4 data that does not decompress to exactly one page.
     case compressedPage(page: UInt64)
+    /// A ring's cursor that went back, or further than the ring is long: `found` bytes between
+    /// the two cursors.
+    case ringCursor(found: UInt32, allowed: ClosedRange<UInt32>)
+    /// Bytes on the socket of a ring lane, where nothing is said any more.
+    case ringSocket
     /// A control message longer than one of its kind may be, or empty.
     case messageByteCount(UInt64)
     /// A control message that does not parse.
@@ -51,6 +56,10 @@ package enum FrameDefect: Error, Equatable, Sendable, CustomStringConvertible {
         case .encoding(let page, let found): "unknown encoding \(found) of page \(page)"
         case .requestClass(let found): "unknown request class \(found)"
         case .compressedPage(let page): "page \(page) does not decompress to a page"
+        case .ringCursor(let found, let allowed):
+            "ring cursors \(found) bytes apart where "
+                + "\(allowed.lowerBound) to \(allowed.upperBound) are possible"
+        case .ringSocket: "bytes on the socket of a ring lane"
         case .messageByteCount(let count):
             "control message of \(count) bytes: empty, or longer than this one may be"
         case .message: "control message does not parse"

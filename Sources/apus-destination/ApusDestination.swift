@@ -34,6 +34,14 @@ struct ApusDestination: ParsableCommand {
     @Option(help: "Where the source listens: unix:PATH or tcp:HOST:PORT.")
     var connect: SocketAddress
 
+    @Option(
+        help: """
+            What carries the page lanes: their sockets, or rings in memory that both processes \
+            share, which needs a Unix socket. auto takes rings where it can, and says so.
+            """
+    )
+    var transport = TransportChoice.auto
+
     @Option(help: "What guest memory is made of here; the source may differ.")
     var backing = Backing.anonymous
 
@@ -69,6 +77,12 @@ struct ApusDestination: ParsableCommand {
         guard (1...64).contains(faultReaders) else {
             throw ValidationError("--fault-readers takes 1 to 64")
         }
+        guard transport != .ring || connect.passesMemory else {
+            throw ValidationError(
+                "--transport ring needs a Unix socket to hand memory over, and \(connect) is none: "
+                    + "connect to unix:PATH on the source's host, or use --transport auto"
+            )
+        }
     }
 
     func run() throws {
@@ -89,7 +103,7 @@ struct ApusDestination: ParsableCommand {
             options.streams = streams
             options.faultReaders = faultReaders
             let destination = Destination(
-                connector: SocketConnector(address: connect),
+                connector: SocketConnector(address: connect, transport: transport),
                 stop: stop,
                 observer: console,
                 options: options

@@ -11,20 +11,21 @@ extension EndToEndTests {
             let vCPUs: Int
             let from: String
             let to: String
-            let listen: String
-            var testDescription: String { "\(vCPUs) vCPUs, \(from) to \(to), \(listen)" }
+            /// One of ring, unix and tcp.
+            let transport: String
+            var testDescription: String { "\(vCPUs) vCPUs, \(from) to \(to), \(transport)" }
 
             static var all: [Shape] {
                 [1, 2, 4].flatMap { vCPUs in
                     ["anonymous", "memfd"].flatMap { backing in
-                        ["unix", "tcp"].map { transport in
+                        ["ring", "unix", "tcp"].map { transport in
                             // TCP migrations change the backing on their way.
                             let other = backing == "memfd" ? "anonymous" : "memfd"
                             return Shape(
                                 vCPUs: vCPUs,
                                 from: backing,
                                 to: transport == "tcp" ? other : backing,
-                                listen: transport
+                                transport: transport
                             )
                         }
                     }
@@ -39,17 +40,21 @@ extension EndToEndTests {
                 memory: "64M",
                 vCPUs: shape.vCPUs,
                 ["--backing", shape.from],
-                listen: shape.listen == "tcp" ? "tcp:127.0.0.1:0" : nil
+                listen: shape.transport == "tcp" ? "tcp:127.0.0.1:0" : nil
             )
             let destination = try bench.destination(
                 to: source.address(),
-                ["--backing", shape.to, "--run-after", "300ms"]
+                [
+                    "--backing", shape.to, "--run-after", "300ms", "--transport",
+                    shape.transport == "ring" ? "ring" : "socket",
+                ]
             )
             #expect(try destination.waitForEnd() == .exited(0), "\(destination.log)")
             let report = try expectSuccess(from: source, to: destination)
             #expect(report.machine.backing == shape.to)
             #expect(report.machine.vcpuCount == shape.vCPUs)
-            #expect(report.transport.hasPrefix(shape.listen))
+            #expect(report.transport.hasPrefix(shape.transport == "tcp" ? "tcp:" : "unix:"))
+            #expect(report.transport.hasSuffix(", ring") == (shape.transport == "ring"))
             let before = try #require(report.walker).iterations
             let after = try #require(pagesVerifiedAtEnd(destination))
             #expect(after > before, "the guest stood still after its arrival")
