@@ -146,6 +146,7 @@ let package = Package(
                 "TestSupport", protobuf,
             ]
         ),
+        tests("MigrationSourceTests", ["LinuxSystem", "GuestMemory", "MigrationSource"]),
         tests(
             "FaultPathTests",
             [
