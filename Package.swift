@@ -157,6 +157,7 @@ let package = Package(
                 "TestSupport", protobuf,
             ]
         ),
+        tests("MigrationSourceTests", ["LinuxSystem", "GuestMemory", "MigrationSource"]),
         tests(
             "FaultPathTests",
             [

@@ -129,6 +129,8 @@ package final class Destination {
         prepared.vcpuCount = machine.description.vcpuCount
         prepared.urgentLanes = UInt32(urgentLanes)
         prepared.bulkLanes = UInt32(options.streams)
+        prepared.prefetchPages = UInt32(options.prefetchPages)
+        prepared.streamBytesPerSecond = options.streamBytesPerSecond ?? 0
         become(.switchover)
         try control.send(.prepared(prepared))
         return machine
@@ -219,6 +221,7 @@ package final class Destination {
         done.digest = WireDigest(totals.digest)
         done.pagesRequested = UInt64(totals.requested)
         done.pagesStreamed = UInt64(totals.streamed)
+        done.pagesPrefetched = UInt64(totals.prefetched)
         done.pagesZero = UInt64(totals.zero)
         done.pagesDuplicate = UInt64(totals.duplicate)
         try control.send(.done(done))

@@ -12,6 +12,8 @@ package enum FrameDefect: Error, Equatable, Sendable, CustomStringConvertible {
     case payload(found: UInt64, expected: UInt64)
     /// Not the number that follows the previous frame's: lost, repeated or reordered.
     case sequence(found: UInt64, expected: UInt64)
+    /// A token that has no meaning on a bulk lane.
+    case token(UInt64)
     /// A page that the guest does not have.
     case page(UInt64)
     /// Bytes of a page that do not fit its encoding.
@@ -51,6 +53,7 @@ package enum FrameDefect: Error, Equatable, Sendable, CustomStringConvertible {
             "payload of \(found) bytes where \(expected) fit"
         case .sequence(let found, let expected):
             "frame number \(found) where \(expected) was due"
+        case .token(let token): "token \(token) on a bulk lane"
         case .page(let page): "page \(page) does not exist"
         case .pageByteCount(let page, let found): "\(found) bytes for page \(page)"
         case .encoding(let page, let found): "unknown encoding \(found) of page \(page)"

@@ -66,6 +66,21 @@ struct ApusDestination: ParsableCommand {
     @Option(help: "Lanes for the background stream, 1 to 64.")
     var streams = 1
 
+    @Option(
+        help: """
+            Most bytes per second of the background stream, for example 100M; requests are not \
+            held back. As fast as it goes unless given.
+            """
+    )
+    var maxPostcopyBandwidth: ByteCount?
+
+    @Option(
+        help: """
+            Most pages sent ahead of a vCPU that walks through memory with even steps, 0 to 64.
+            """
+    )
+    var prefetch = DestinationOptions().prefetchPages
+
     @Option(help: "Threads that read userfaultfd, each with an urgent lane; 1 to 64.")
     var faultReaders = 1
 
@@ -82,6 +97,9 @@ struct ApusDestination: ParsableCommand {
                 "--transport ring needs a Unix socket to hand memory over, and \(connect) is none: "
                     + "connect to unix:PATH on the source's host, or use --transport auto"
             )
+        }
+        guard (0...64).contains(prefetch) else {
+            throw ValidationError("--prefetch takes 0 to 64")
         }
     }
 
@@ -102,6 +120,9 @@ struct ApusDestination: ParsableCommand {
             options.faultPath = faultPath
             options.streams = streams
             options.faultReaders = faultReaders
+            options.prefetchPages = prefetch
+            // Zero is what the protocol says for no limit.
+            options.streamBytesPerSecond = maxPostcopyBandwidth.map { UInt64($0.bytes) }
             let destination = Destination(
                 connector: SocketConnector(address: connect, transport: transport),
                 stop: stop,

@@ -16,7 +16,11 @@ struct CommandLineTests {
         let flags =
             switch program {
             case .source: ["--memory", "--vcpus", "--backing", "--listen", "--guest-order"]
-            case .destination: ["--connect", "--backing", "--run-after", "--streams", "--listen"]
+            case .destination:
+                [
+                    "--connect", "--backing", "--run-after", "--streams", "--listen",
+                    "--prefetch", "--max-postcopy-bandwidth",
+                ]
             }
         for text in flags + ["--report", "EXAMPLES:", "EXIT CODES:", "commit point"] {
             #expect(process.output.contains(text), "\(text)")
@@ -49,7 +53,8 @@ struct CommandLineTests {
 
     @Test(arguments: [
         [], ["--connect", "nonsense"], ["--connect", "tcp:host"], ["--streams", "0"],
-        ["--streams", "65"], ["--fault-readers", "0"], ["--fault-readers", "65"],
+        ["--streams", "65"], ["--prefetch", "65"], ["--max-postcopy-bandwidth", "fast"],
+        ["--fault-readers", "0"], ["--fault-readers", "65"],
         ["--run-after", "-1s"], ["--run-after", "soon"], ["--backing", "disk"],
         ["--listen", "nonsense"], ["--no-such-flag"], ["stray"], ["--transport", "pigeon"],
         ["--connect", "tcp:127.0.0.1:1", "--transport", "ring"],

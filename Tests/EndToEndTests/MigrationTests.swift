@@ -82,6 +82,53 @@ extension EndToEndTests {
             #expect((0.40...0.75).contains(wireShare), "\(wireShare)")
         }
 
+        @Test(arguments: [1, 3])
+        func `the cap on bandwidth holds over all streams together`(streams: Int) throws {
+            let bench = try Bench()
+            let source = try bench.source(memory: "32M", vCPUs: 1, ["--guest-random", "60"])
+            let destination = try bench.destination(
+                to: source.address(),
+                [
+                    "--max-postcopy-bandwidth", "16M", "--streams", "\(streams)",
+                    "--run-after", "200ms",
+                ]
+            )
+            #expect(try destination.waitForEnd() == .exited(0), "\(destination.log)")
+            let report = try expectSuccess(from: source, to: destination)
+            let pages = report.pages
+            let streamed = Double(report.bytes.wire) * Double(pages.streamed) / Double(pages.total)
+            let expected = streamed / Double(16 << 20)
+            let took = Double(try #require(report.postcopyMicroseconds)) / 1_000_000
+            #expect(took > 0.85 * expected, "\(took) s where \(expected) s were due")
+            // A busy host may take its time, but not for ever.
+            #expect(took < 1.5 * expected + 0.5, "\(took) s where \(expected) s were due")
+        }
+
+        @Test(arguments: [16, 0])
+        func `pages of an even walk are sent ahead, if that is wanted`(most: Int) throws {
+            let bench = try Bench()
+            let source = try bench.source(
+                memory: "32M",
+                vCPUs: 1,
+                ["--guest-order", "strided", "--guest-stride", "33"]
+            )
+            let destination = try bench.destination(
+                to: source.address(),
+                // So slow a stream leaves the walker to itself.
+                [
+                    "--prefetch", "\(most)", "--max-postcopy-bandwidth", "8M",
+                    "--run-after", "200ms",
+                ]
+            )
+            #expect(try destination.waitForEnd() == .exited(0), "\(destination.log)")
+            let pages = try expectSuccess(from: source, to: destination).pages
+            if most == 0 {
+                #expect(pages.prefetched == 0)
+            } else {
+                #expect(pages.prefetched > 50)
+            }
+        }
+
         @Test func `a guest in strided order moves over several lanes of each kind`() throws {
             let bench = try Bench()
             let source = try bench.source(

@@ -251,7 +251,8 @@ extension HostilePeerTests {
             let report = try destination.report()
             #expect(report.digest.match == true)
             #expect(report.pages.duplicate >= report.pages.total / 2)
-            #expect(report.pages.requested + report.pages.streamed == report.pages.total)
+            let pages = report.pages
+            #expect(pages.requested + pages.prefetched + pages.streamed == pages.total)
         }
 
         @Test(arguments: ["anonymous", "memfd"])

@@ -20,7 +20,8 @@ struct PairTests {
         defer { pair.guest.stop() }
         let outcome = try pair.migrate(backing: to) { guest, report in
             #expect(report.digest.match == true)
-            #expect(report.pages.requested + report.pages.streamed == report.pages.total)
+            let pages = report.pages
+            #expect(pages.requested + pages.prefetched + pages.streamed == pages.total)
             #expect(report.pages.zero > 0)
             #expect(makesProgress(guest.machine))
             #expect(guest.machine.ending == nil)
