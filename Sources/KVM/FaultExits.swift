@@ -14,6 +14,8 @@ package final class FaultExits: Sendable {
     package let path: FaultPath
     /// Why this path was taken, for a person.
     package let reason: String
+    /// Whether this kernel maps a page before its vCPU touches it again; advice, never needed.
+    package let canPrefault: Bool
     private let virtualMachine: VirtualMachine
     private let layout: GuestLayout
 
@@ -27,6 +29,7 @@ package final class FaultExits: Sendable {
         self.reason = reason
         self.virtualMachine = virtualMachine
         self.layout = layout
+        canPrefault = virtualMachine.check(.prefault) > 0
     }
 
     /// Probes the paths in the order nowait, attributes, userfault, and takes the first that is
@@ -158,6 +161,14 @@ package final class FaultExits: Sendable {
             }
             before += region.pageCount
         }
+    }
+
+    /// The page of an exit is present: maps it for the vCPU, where the kernel can.
+    ///
+    /// Saves a second exit from the guest, which would only find the page and map it. For the
+    /// vCPU's thread, before it re-enters; costs one system call.
+    package func prepareReentry(of vCPU: VirtualCPU, after fault: MemoryFault) {
+        if canPrefault { vCPU.prefault(fault.address, byteCount: fault.byteCount) }
     }
 
     /// Touches of pages that are not mapped are no exits any more; when all pages are present.

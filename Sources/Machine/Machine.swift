@@ -103,7 +103,7 @@ package final class Machine: Sendable {
                 let vcpu = try virtualMachine.makeVirtualCPU(index: index)
                 rate = try Self.setFrequency(of: vcpu, to: description.tscKhz)
                 try vcpu.setCPUID(CPUModel.entries(cpuid, forVCPU: index))
-                vcpus.append(VCPUThread(vcpu, control: control))
+                vcpus.append(VCPUThread(vcpu, control: control, faultExits: faultExits))
             }
             savedRegisters = try SavedRegisters(of: vcpus[0].virtualCPU, in: system)
             tscRate = rate

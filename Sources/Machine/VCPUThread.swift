@@ -16,6 +16,7 @@ final class VCPUThread: Sendable {
     let heartbeat = HeartbeatRecorder()
 
     private let control: RunControl
+    private let faultExits: FaultExits
     private let thread = Mutex<Thread?>(nil)
     /// The last order seen outside KVM_RUN; written by the thread.
     private let acknowledgedOrder = Atomic<UInt32>(.max)
@@ -30,9 +31,10 @@ final class VCPUThread: Sendable {
     /// than one).
     private static let mostCompletions = 64
 
-    init(_ virtualCPU: VirtualCPU, control: RunControl) {
+    init(_ virtualCPU: VirtualCPU, control: RunControl, faultExits: FaultExits) {
         self.virtualCPU = virtualCPU
         self.control = control
+        self.faultExits = faultExits
     }
 
     /// Starts the thread; it obeys the present order.
@@ -150,6 +152,7 @@ extension VCPUThread {
             return .goOn
         case .memoryFault(let fault):
             if let handler, handler(virtualCPU.index, fault.address, fault.byteCount) {
+                faultExits.prepareReentry(of: virtualCPU, after: fault)
                 return .goOn
             }
             // A page that does not come because the machine is to stop is no end of the guest's.

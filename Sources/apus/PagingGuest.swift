@@ -59,7 +59,7 @@ final class PagingGuest: Sendable {
             on: system,
             layout: layout
         )
-        prefaults = parameters.prefaults && virtualMachine.check(.prefault) > 0
+        prefaults = parameters.prefaults && exits.canPrefault
         try virtualMachine.setMemory(memory)
         let cpuid = try system.supportedCPUID()
         var virtualCPUs: [VirtualCPU] = []

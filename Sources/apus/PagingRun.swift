@@ -107,7 +107,7 @@ final class PagingRun: Sendable {
                 case .memoryFault(let fault) where parameters.path != .userfault:
                     try pager.serve(fault, &counts)
                     if guest.prefaults {
-                        virtualCPU.prefault(fault.address, byteCount: fault.byteCount)
+                        guest.exits.prepareReentry(of: virtualCPU, after: fault)
                     }
                 case .interrupted: continue
                 case .portAccess(let access) where access.port == CGUEST_PORT_TOUCHED: return

@@ -92,7 +92,7 @@ final class ArrivingGuest: Sendable {
                 on: urgentLanes[1 + index].destination,
                 latencies: LatencyRing()
             )
-            vCPUs.append(CommandedVCPU(virtualCPU, server))
+            vCPUs.append(CommandedVCPU(virtualCPU, server, exits))
         }
         self.vCPUs = vCPUs
         try startThreads()

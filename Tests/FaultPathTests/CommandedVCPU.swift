@@ -22,11 +22,13 @@ final class CommandedVCPU: Sendable {
 
     let virtualCPU: VirtualCPU
     private let server: VCPUFaultServer
+    private let exits: FaultExits
     private let isInterrupted = Atomic<Bool>(false)
 
-    init(_ virtualCPU: VirtualCPU, _ server: VCPUFaultServer) {
+    init(_ virtualCPU: VirtualCPU, _ server: VCPUFaultServer, _ exits: FaultExits) {
         self.virtualCPU = virtualCPU
         self.server = server
+        self.exits = exits
     }
 
     /// Reads the four bytes at an offset, a multiple of 8, of a page.
@@ -83,6 +85,7 @@ final class CommandedVCPU: Sendable {
                 guard server.serve(fault.address) else {
                     throw Stop.pageNeverCame(address: fault.address)
                 }
+                exits.prepareReentry(of: virtualCPU, after: fault)
             case .interrupted:
                 if isInterrupted.load(ordering: .sequentiallyConsistent) { throw Stop.interrupted }
             case let exit: throw Stop.unexpected(exit)
