@@ -175,10 +175,12 @@ final class OutgoingMemory: Sendable {
 
     /// Waits until the stream may run; false when it is to end.
     func awaitStream() -> Bool {
-        while Self.state(streamGate.value) == .held {
-            streamGate.wait(while: streamGate.value, timeout: .seconds(1))
+        while true {
+            // Read once: a gate that opens after the look must not be slept on.
+            let word = streamGate.value
+            guard Self.state(word) == .held else { return Self.state(word) == .open }
+            streamGate.wait(while: word, timeout: .seconds(1))
         }
-        return isStreaming
     }
 
     /// Whether the stream is to go on.
