@@ -125,7 +125,7 @@ let package = Package(
             path: "Tests/CAllocationCounter",
             cSettings: [.enableWarning("all"), .enableWarning("extra")]
         ),
-        tests("LinuxSystemTests", ["LinuxSystem", "TestSupport"]),
+        tests("LinuxSystemTests", ["CLinux", "LinuxSystem", "TestSupport"]),
         tests("GuestMemoryTests", ["LinuxSystem", "GuestMemory", "TestSupport"]),
         tests(
             "UserfaultTests",
@@ -137,7 +137,10 @@ let package = Package(
         ),
         tests(
             "TransportTests",
-            ["LinuxSystem", "GuestMemory", "MigrationWire", "Transport", "TestSupport", protobuf]
+            [
+                "CLinux", "LinuxSystem", "GuestMemory", "MigrationWire", "Transport",
+                "TestSupport", protobuf,
+            ]
         ),
         tests(
             "AllocationTests",
@@ -154,6 +157,7 @@ let package = Package(
                 "TestSupport", protobuf,
             ]
         ),
+        tests("MigrationSourceTests", ["LinuxSystem", "GuestMemory", "MigrationSource"]),
         tests(
             "FaultPathTests",
             [

@@ -66,6 +66,65 @@ int clinux_futex_wake(const uint32_t *address, int count) {
     return result(syscall(SYS_futex, address, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0));
 }
 
+int clinux_shared_futex_wait(const uint32_t *address, uint32_t expected,
+                             const struct timespec *timeout) {
+    return result(syscall(SYS_futex, address, FUTEX_WAIT, expected, timeout, NULL, 0));
+}
+
+int clinux_shared_futex_wake(const uint32_t *address, int count) {
+    return result(syscall(SYS_futex, address, FUTEX_WAKE, count, NULL, NULL, 0));
+}
+
+int clinux_size_is_sealed(int fd) {
+    int wanted = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+    int seals = fcntl(fd, F_GET_SEALS);
+    return seals < 0 ? -errno : (seals & wanted) == wanted;
+}
+
+// Room for one descriptor, aligned as a control message.
+union control {
+    struct cmsghdr header;
+    char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+int clinux_send_descriptor(int fd, const void *bytes, size_t count, int descriptor) {
+    union control control = {.bytes = {0}};
+    struct iovec part = {.iov_base = (void *)bytes, .iov_len = count};
+    struct msghdr message = {
+        .msg_iov = &part,
+        .msg_iovlen = 1,
+        .msg_control = &control,
+        .msg_controllen = sizeof control,
+    };
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof descriptor);
+    memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
+    return result(sendmsg(fd, &message, MSG_NOSIGNAL));
+}
+
+int clinux_receive_descriptor(int fd, void *bytes, size_t count, int *descriptor) {
+    union control control;
+    struct iovec part = {.iov_base = bytes, .iov_len = count};
+    struct msghdr message = {
+        .msg_iov = &part,
+        .msg_iovlen = 1,
+        .msg_control = &control,
+        // The padding of a whole control would hold a second descriptor.
+        .msg_controllen = CMSG_LEN(sizeof *descriptor),
+    };
+    *descriptor = -1;
+    ssize_t received = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+    if (received < 0) return -errno;
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
+        header->cmsg_len == CMSG_LEN(sizeof *descriptor)) {
+        memcpy(descriptor, CMSG_DATA(header), sizeof *descriptor);
+    }
+    return (int)received;
+}
+
 void clinux_set_thread_name(const char *name) {
     char cut[16] = {0};
     strncpy(cut, name, sizeof cut - 1);

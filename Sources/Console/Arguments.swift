@@ -5,6 +5,7 @@ package import GuestMemory
 package import KVM
 package import LinuxSystem
 internal import Telemetry
+package import Transport
 
 extension SocketAddress: ExpressibleByArgument {
     package init?(argument: String) { self.init(argument) }
@@ -13,6 +14,8 @@ extension SocketAddress: ExpressibleByArgument {
 extension Backing: ExpressibleByArgument {}
 
 extension FaultPathChoice: ExpressibleByArgument {}
+
+extension TransportChoice: ExpressibleByArgument {}
 
 /// An amount of memory on the command line, for example `512M`.
 package struct ByteCount: ExpressibleByArgument {

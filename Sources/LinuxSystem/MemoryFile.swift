@@ -54,4 +54,25 @@ package struct MemoryFile: ~Copyable, Sendable {
         self.descriptor = descriptor
         self.byteCount = byteCount
     }
+
+    /// Takes over a descriptor that another process made; nil unless it is a memfd of exactly the
+    /// right size, sealed so that nobody can change it.
+    ///
+    /// Only then a mapping cannot be cut short under its reader.
+    ///
+    /// - Parameters:
+    ///   - descriptor: Anything at all.
+    ///   - byteCount: The size it has to have.
+    ///
+    /// Kernel interface: F_GET_SEALS, fstat(2).
+    package init?(verifying descriptor: consuming FileDescriptor, byteCount: Int) {
+        // The seals first: before them the size could still change.
+        guard clinux_size_is_sealed(descriptor.rawValue) == 1 else { return nil }
+        var status = stat()
+        guard unsafe fstat(descriptor.rawValue, &status) == 0, status.st_size == byteCount else {
+            return nil
+        }
+        self.descriptor = descriptor
+        self.byteCount = byteCount
+    }
 }

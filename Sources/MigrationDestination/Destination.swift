@@ -129,6 +129,8 @@ package final class Destination {
         prepared.vcpuCount = machine.description.vcpuCount
         prepared.urgentLanes = UInt32(urgentLanes)
         prepared.bulkLanes = UInt32(options.streams)
+        prepared.prefetchPages = UInt32(options.prefetchPages)
+        prepared.streamBytesPerSecond = options.streamBytesPerSecond ?? 0
         become(.switchover)
         try control.send(.prepared(prepared))
         return machine
@@ -219,6 +221,7 @@ package final class Destination {
         done.digest = WireDigest(totals.digest)
         done.pagesRequested = UInt64(totals.requested)
         done.pagesStreamed = UInt64(totals.streamed)
+        done.pagesPrefetched = UInt64(totals.prefetched)
         done.pagesZero = UInt64(totals.zero)
         done.pagesDuplicate = UInt64(totals.duplicate)
         try control.send(.done(done))
@@ -394,6 +397,8 @@ package final class Destination {
             let lane = try open(.bulk(index), key)
             try start("dst-bulk-\(index)") { receiveStream(on: lane, into: memory) }
         }
+        let rings = lanes.count { $0.carrier == .ring }
+        observer.noted("page lanes: \(rings) over rings, \(lanes.count - rings) over sockets")
         return readers + exiting
     }
 
@@ -534,7 +539,8 @@ package final class Destination {
         if lostCount > 0 { observer.noted("\(lostCount) fault latencies came too fast to keep") }
         return MigrationReport(
             machine: machine,
-            transport: connector.peer,
+            transport: lanes.contains { $0.carrier == .ring }
+                ? "\(connector.peer), ring" : connector.peer,
             phase: phase,
             error: error,
             timeline: timeline,

@@ -11,6 +11,10 @@ package struct DestinationOptions: Sendable {
     package var faultPath = FaultPathChoice.auto
     /// Bulk lanes for the background stream, 1 to 64.
     package var streams = 1
+    /// The most bytes per second of the background stream, over all its lanes; nil for no limit.
+    package var streamBytesPerSecond: UInt64?
+    /// The most pages that the source sends ahead of a vCPU that walks through memory, 0 to 64.
+    package var prefetchPages = 16
     /// Fault readers, each with an urgent lane of its own, 1 to 64.
     package var faultReaders = 1
     /// The longest wait for the source to pause its guest and send the state.

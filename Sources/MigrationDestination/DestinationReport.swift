@@ -68,6 +68,7 @@ extension MigrationReport {
         if let totals {
             pages.requested = UInt64(totals.requested)
             pages.streamed = UInt64(totals.streamed)
+            pages.prefetched = UInt64(totals.prefetched)
             pages.zero = UInt64(totals.zero)
             pages.duplicate = UInt64(totals.duplicate)
             faults.requests = UInt64(totals.requestsSent)

@@ -30,6 +30,7 @@ package final class IncomingMemory: Sendable {
     private let digestLow = Atomic<UInt64>(0)
     private let digestHigh = Atomic<UInt64>(0)
     private let requested = Atomic<Int>(0)
+    private let prefetched = Atomic<Int>(0)
     private let streamed = Atomic<Int>(0)
     private let zero = Atomic<Int>(0)
     private let duplicate = Atomic<Int>(0)
@@ -94,7 +95,7 @@ package final class IncomingMemory: Sendable {
     // MARK: Counting
 
     /// How a page came.
-    enum Arrival { case answer, stream }
+    enum Arrival { case answer, prefetch, stream }
 
     /// Adds pages that have been made present to the totals; call before they are published, so
     /// that whoever sees that no page is missing finds all counted.
@@ -103,6 +104,7 @@ package final class IncomingMemory: Sendable {
         digestHigh.wrappingAdd(digest.high, ordering: .relaxed)
         switch arrival {
         case .answer: requested.wrappingAdd(pageCount, ordering: .relaxed)
+        case .prefetch: prefetched.wrappingAdd(pageCount, ordering: .relaxed)
         case .stream: streamed.wrappingAdd(pageCount, ordering: .relaxed)
         }
         if zeroCount > 0 { zero.wrappingAdd(zeroCount, ordering: .relaxed) }
@@ -212,6 +214,7 @@ package final class IncomingMemory: Sendable {
             ),
             installed: pages.pageCount - pages.remainingCount,
             requested: requested.load(ordering: .relaxed),
+            prefetched: prefetched.load(ordering: .relaxed),
             streamed: streamed.load(ordering: .relaxed),
             zero: zero.load(ordering: .relaxed),
             duplicate: duplicate.load(ordering: .relaxed),
@@ -235,6 +238,8 @@ package struct IncomingTotals {
     package let installed: Int
     /// Of these, from an answer to a request.
     package let requested: Int
+    /// Of these, sent before anybody asked, since requests were on their way to them.
+    package let prefetched: Int
     /// Of these, from the background stream.
     package let streamed: Int
     /// Of these, zero pages.

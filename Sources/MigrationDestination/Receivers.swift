@@ -15,7 +15,14 @@ package func receiveStream(on lane: any Lane, into memory: IncomingMemory) {
             let frame = unsafe try next(&reader)
             switch unsafe frame.header.kind {
             case .pages:
-                unsafe try install(frame, .stream, with: &installer, reader, memory)
+                let arrival: IncomingMemory.Arrival =
+                    switch unsafe frame.header.token {
+                    case FrameHeader.streamToken: .stream
+                    case FrameHeader.prefetchToken: .prefetch
+                    case let token:
+                        throw MigrationError.lane(unsafe reader.violation(.token(token), in: frame))
+                    }
+                unsafe try install(frame, arrival, with: &installer, reader, memory)
             case .endOfStream:
                 memory.countStreamEnd()
                 return

@@ -5,67 +5,128 @@ internal import LinuxSystem
 internal import MigrationWire
 internal import Transport
 
-/// Pages in one frame of the stream: 64 KiB of guest memory.
-private let pagesPerFrame = 16
-
-/// How often the stream lets others run before it goes on beside a request that takes long.
-private let mostYields = 100
-
 /// Sends every page that has not been sent, on one bulk lane; the body of a thread.
 ///
-/// Waits until the stream may run. Goes on from the neighbourhood of the last request, and lets
-/// the urgent servers go first.
-func streamMemory(_ memory: OutgoingMemory, on lane: any Lane) {
+/// Waits until the stream may run. Goes on from the neighbourhood of the last request, makes way
+/// for requests, and sends first what is likely to be requested next.
+///
+/// - Parameters:
+///   - memory: Where pages come from.
+///   - lane: Where they go.
+///   - index: The lane's number among the bulk ones.
+func streamMemory(_ memory: OutgoingMemory, on lane: any Lane, index: Int) {
     guard memory.awaitStream() else { return }
     do {
-        try stream(memory, on: lane)
+        var stream = BackgroundStream(memory, on: lane, index: index)
+        try stream.run()
     } catch {
         memory.failure.report(.lane(error))
     }
 }
 
-private func stream(_ memory: OutgoingMemory, on lane: any Lane) throws(LaneError) {
-    var batch = PageBatch()
-    var sequence: UInt64 = 0
-    var cursor = PageIndex(0)
-    var neighbourhood: PageIndex?
-    while memory.isStreaming {
-        yieldToRequests(memory)
-        if memory.neighbourhood != neighbourhood, let page = memory.neighbourhood {
-            neighbourhood = page
-            cursor = page
+/// The stream on one bulk lane; owned by one thread.
+private struct BackgroundStream: ~Copyable {
+    private let memory: OutgoingMemory
+    private let lane: any Lane
+    /// Streams that start near the same page keep out of each other's words of the bitmap.
+    private let distance: Int
+
+    private var batch = PageBatch()
+    private var sequence: UInt64 = 0
+    private var pace = StreamPace()
+    private var cursor = PageIndex(0)
+    private var neighbourhood: PageIndex?
+
+    init(_ memory: OutgoingMemory, on lane: any Lane, index: Int) {
+        self.memory = memory
+        self.lane = lane
+        distance = index * 64
+        moveCursor(to: distance)
+    }
+
+    /// Sends until there is nothing left, or the stream is to end.
+    mutating func run() throws(LaneError) {
+        while memory.isStreaming {
+            let serial = memory.streamSerial
+            if let window = memory.takeWindow() {
+                try send(window)
+                continue
+            }
+            let start = MonotonicTime.now
+            let lastRequest = memory.lastRequest
+            if let rest = pace.rest(at: start, lastRequest: lastRequest) ?? memory.capWait {
+                memory.rest(since: serial, for: rest)
+                continue
+            }
+            followRequests()
+            let isPressed = StreamPace.isPressed(at: start, lastRequest: lastRequest)
+            let most = isPressed ? StreamPace.smallBatchPages : StreamPace.batchPages
+            guard let run = memory.takeRun(from: cursor, mostPages: most) else {
+                try sendEnd(sequence: sequence, on: lane)
+                return
+            }
+            moveCursor(to: run.first.rawValue + run.count)
+            try send(run)
+            pace.worked(from: start, to: .now)
         }
-        guard let run = memory.takeRun(from: cursor, mostPages: pagesPerFrame) else {
-            try sendEnd(sequence: sequence, on: lane)
-            return
-        }
-        cursor = PageIndex((run.first.rawValue + run.count) % memory.ram.layout.pageCount)
+    }
+
+    private mutating func followRequests() {
+        guard let page = memory.neighbourhood, page != neighbourhood else { return }
+        neighbourhood = page
+        moveCursor(to: page.rawValue + distance)
+    }
+
+    private mutating func moveCursor(to page: Int) {
+        cursor = PageIndex(page % memory.ram.layout.pageCount)
+    }
+
+    private mutating func send(_ run: PageRange) throws(LaneError) {
         var digest = PageDigest()
         batch.begin()
         for number in run.first.rawValue..<run.first.rawValue + run.count {
-            let page = PageIndex(number)
-            let contents = unsafe UnsafeRawBufferPointer(
-                memory.ram.bytes(of: PageRange(first: page, count: 1))
-            )
-            unsafe digest.add(page, contents: contents)
-            unsafe batch.append(page, contents: contents)
+            append(PageIndex(number), &digest)
         }
-        memory.count(digest, firstTime: run.count, pages: run.count)
+        let byteCount = try finish(digest, token: FrameHeader.streamToken)
+        memory.payForStream(byteCount: byteCount)
+    }
+
+    /// Sends what is unsent of a window.
+    private mutating func send(_ window: PrefetchWindow) throws(LaneError) {
+        var digest = PageDigest()
+        batch.begin()
+        for index in 0..<window.count where memory.take(window[index]) {
+            append(window[index], &digest)
+        }
+        if batch.pageCount > 0 { _ = try finish(digest, token: FrameHeader.prefetchToken) }
+    }
+
+    private mutating func append(_ page: PageIndex, _ digest: inout PageDigest) {
+        let contents = unsafe UnsafeRawBufferPointer(
+            memory.ram.bytes(of: PageRange(first: page, count: 1))
+        )
+        unsafe digest.add(page, contents: contents)
+        unsafe batch.append(page, contents: contents)
+    }
+
+    /// Sends the batch, whose pages go out for the first time.
+    ///
+    /// - Returns: Bytes of the frame.
+    private mutating func finish(
+        _ digest: PageDigest,
+        token: UInt64
+    ) throws(LaneError) -> Int {
+        memory.count(digest, firstTime: batch.pageCount, pages: batch.pageCount)
+        let lane = lane
         let byteCount = unsafe try batch.finish(
-            sequence: sequence
+            sequence: sequence,
+            token: token
         ) { header, payload throws(LaneError) in
             unsafe try lane.send(header, payload)
         }
         sequence += 1
         memory.countWire(byteCount: byteCount)
-    }
-}
-
-private func yieldToRequests(_ memory: OutgoingMemory) {
-    var yields = 0
-    while memory.requestsOutstanding > 0 && yields < mostYields {
-        yieldProcessor()
-        yields += 1
+        return byteCount
     }
 }
 

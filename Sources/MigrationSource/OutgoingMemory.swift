@@ -27,9 +27,20 @@ final class OutgoingMemory: Sendable {
     private let isOpen = Atomic<Bool>(false)
     private let requestsInWork = Atomic<Int>(0)
     private let lastRequested = Atomic<Int>(-1)
+    private let lastRequestTime = Atomic<UInt64>(0)
+    private let hints = PrefetchHints()
+    private let cap = Mutex<TokenBucket?>(nil)
+    private let prefetch = Atomic<Int>(0)
+    /// A ``StreamGate`` in the lowest bits; above them a count of what streaming threads may have
+    /// to wake up for.
     private let streamGate = FutexWord(StreamGate.held.rawValue)
 
-    private enum StreamGate: UInt32 { case held, open, stopped }
+    private enum StreamGate: UInt32 {
+        case held, open, stopped
+
+        static let mask: UInt32 = 0b11
+        static let event: UInt32 = 0b100
+    }
 
     /// Nothing sent yet.
     init(ram: GuestRAM) throws(SystemError) {
@@ -94,6 +105,7 @@ final class OutgoingMemory: Sendable {
     func beginAnswer(near page: PageIndex) {
         requestsInWork.wrappingAdd(1, ordering: .relaxed)
         lastRequested.store(page.rawValue, ordering: .relaxed)
+        lastRequestTime.store(MonotonicTime.now.nanoseconds, ordering: .relaxed)
     }
 
     /// The answer has been sent.
@@ -110,6 +122,51 @@ final class OutgoingMemory: Sendable {
         return page < 0 ? nil : PageIndex(page)
     }
 
+    /// When the last request came; nil before the first one.
+    var lastRequest: MonotonicTime? {
+        let nanoseconds = lastRequestTime.load(ordering: .relaxed)
+        return nanoseconds == 0 ? nil : MonotonicTime(nanoseconds: nanoseconds)
+    }
+
+    // MARK: Prefetch
+
+    /// The most pages near a request that are sent unasked.
+    var prefetchPages: Int { prefetch.load(ordering: .relaxed) }
+
+    /// Has a streaming thread send what is likely to be requested next.
+    ///
+    /// - Parameters:
+    ///   - window: What that is.
+    ///   - lane: Index of the urgent lane whose requests led to it.
+    func sendUnasked(_ window: PrefetchWindow, from lane: Int) {
+        hints.post(window, from: lane)
+        streamGate.add(StreamGate.event)
+    }
+
+    /// What is to be sent unasked, before anything else in the stream.
+    func takeWindow() -> PrefetchWindow? { hints.take() }
+
+    // MARK: Stream
+
+    /// Sets what the destination has asked for; before the stream is opened.
+    ///
+    /// - Parameters:
+    ///   - prefetchPages: The most pages near a request that are sent unasked.
+    ///   - bytesPerSecond: The most the stream may send, over all lanes; zero for no limit.
+    func limit(prefetchPages: Int, bytesPerSecond: UInt64) {
+        prefetch.store(prefetchPages, ordering: .relaxed)
+        guard bytesPerSecond > 0 else { return }
+        cap.withLock { $0 = TokenBucket(bytesPerSecond: bytesPerSecond, at: .now) }
+    }
+
+    /// Pays for a frame of the stream, where it has a cap.
+    func payForStream(byteCount: Int) {
+        cap.withLock { $0?.pay(byteCount: byteCount, at: .now) }
+    }
+
+    /// How long the stream's cap demands to wait; nil for not at all.
+    var capWait: Duration? { cap.withLock { $0?.wait(at: .now) } }
+
     /// Lets the background stream run, or end.
     func openStream() { streamGate.store(StreamGate.open.rawValue) }
 
@@ -118,14 +175,28 @@ final class OutgoingMemory: Sendable {
 
     /// Waits until the stream may run; false when it is to end.
     func awaitStream() -> Bool {
-        while streamGate.value == StreamGate.held.rawValue {
-            streamGate.wait(while: StreamGate.held.rawValue, timeout: .seconds(1))
+        while true {
+            // Read once: a gate that opens after the look must not be slept on.
+            let word = streamGate.value
+            guard Self.state(word) == .held else { return Self.state(word) == .open }
+            streamGate.wait(while: word, timeout: .seconds(1))
         }
-        return isStreaming
     }
 
     /// Whether the stream is to go on.
-    var isStreaming: Bool { streamGate.value == StreamGate.open.rawValue }
+    var isStreaming: Bool { Self.state(streamGate.value) == .open }
+
+    /// What `rest` compares with; to be read before looking for something to do.
+    var streamSerial: UInt32 { streamGate.value }
+
+    /// Rests, unless something has come since `serial` was read, or comes.
+    func rest(since serial: UInt32, for duration: Duration) {
+        streamGate.wait(while: serial, timeout: duration)
+    }
+
+    private static func state(_ word: UInt32) -> StreamGate {
+        StreamGate(rawValue: word & StreamGate.mask) ?? .stopped
+    }
 }
 
 /// What a source has sent.

@@ -108,14 +108,13 @@ package final class Source {
     private func greet(_ socket: consuming Socket) throws(MigrationError) -> SourceEnd? {
         let arrival = LaneOpening.receive(from: socket)
         switch consume arrival {
-        case .preamble(let preamble, let socket):
-            guard preamble.lane == .control else {
-                LaneOpening.answer(LaneAnswer(verdict: .refused), on: socket)
+        case .lane(let lane):
+            guard lane.preamble.lane == .control else {
+                lane.refuse(.refused)
                 observer.noted("a connection was refused: no migration is under way")
                 return nil
             }
-            LaneOpening.answer(LaneAnswer(verdict: .accepted), on: socket)
-            return try migrate(over: acceptor.lane(.control, over: socket))
+            return try migrate(over: lane.accept(through: acceptor))
         case .refused(let reason):
             observer.noted("a connection was refused: \(reason)")
         case .silent:

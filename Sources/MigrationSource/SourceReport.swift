@@ -37,6 +37,7 @@ extension MigrationReport {
         if let done = session.done {
             pages.requested = done.pagesRequested
             pages.streamed = done.pagesStreamed
+            pages.prefetched = done.pagesPrefetched
             pages.zero = done.pagesZero
             pages.duplicate = done.pagesDuplicate
             digest = DigestComparison(

@@ -107,6 +107,10 @@ final class SourceSession {
 
         let prepared = try awaitPrepared()
         try check(prepared)
+        memory.limit(
+            prefetchPages: Int(prepared.prefetchPages),
+            bytesPerSecond: prepared.streamBytesPerSecond
+        )
         for (name, lane) in lanes {
             try startThread(for: name, lane)
         }
@@ -212,8 +216,7 @@ final class SourceSession {
             self.done = done
             // Digests of nothing are equal, too.
             let pageCount = UInt64(memory.ram.layout.pageCount)
-            let (count, isAbsurd) = done.pagesRequested.addingReportingOverflow(done.pagesStreamed)
-            guard !isAbsurd, count == pageCount else { throw control.violation(.field("pages")) }
+            guard done.pagesArrived == pageCount else { throw control.violation(.field("pages")) }
             let ours = try coveredTotals()
             var ack = WireDoneAck()
             ack.digest = WireDigest(ours.digest)
@@ -280,24 +283,18 @@ final class SourceSession {
         guard let socket = try acceptor.accept() else { return }
         let arrival = LaneOpening.receive(from: socket)
         switch consume arrival {
-        case .preamble(let preamble, let socket):
+        case .lane(let lane):
+            let preamble = lane.preamble
             guard preamble.lane != .control else {
-                LaneOpening.answer(LaneAnswer(verdict: .busy), on: socket)
+                lane.refuse(.busy)
                 return
             }
             guard preamble.key == key, lanes[preamble.lane] == nil else {
                 observer.noted("a connection was refused: \(RefusalReason.sessionKey)")
-                LaneOpening.answer(LaneAnswer(verdict: .refused), on: socket)
+                lane.refuse(.refused)
                 return
             }
-            LaneOpening.answer(LaneAnswer(verdict: .accepted), on: socket)
-            let lane = acceptor.lane(preamble.lane, over: socket)
-            do {
-                try lane.limitBlocking(to: nil)
-            } catch {
-                throw .lane(error)
-            }
-            lanes[preamble.lane] = lane
+            lanes[preamble.lane] = try lane.accept(through: acceptor)
         case .refused(let reason):
             observer.noted("a connection was refused: \(reason)")
         case .silent:
@@ -342,6 +339,9 @@ final class SourceSession {
             isOpen(prepared.bulkLanes, of: LaneName.bulk),
             UInt64(prepared.urgentLanes) + UInt64(prepared.bulkLanes) == UInt64(lanes.count)
         else { throw control.violation(.field("lanes")) }
+        guard prepared.prefetchPages <= UInt32(WireLimits.entriesPerFrame) else {
+            throw control.violation(.field("prefetch_pages"))
+        }
     }
 
     /// Whether so many lanes of a kind are open, numbered from zero.
@@ -359,9 +359,13 @@ final class SourceSession {
             switch name {
             case .control: return
             case .urgent(let index):
-                try threads.start("src-urgent-\(index)") { serveUrgentLane(lane, of: memory) }
+                try threads.start("src-urgent-\(index)") {
+                    serveUrgentLane(lane, index: Int(index), of: memory)
+                }
             case .bulk(let index):
-                try threads.start("src-stream-\(index)") { streamMemory(memory, on: lane) }
+                try threads.start("src-stream-\(index)") {
+                    streamMemory(memory, on: lane, index: Int(index))
+                }
             }
         } catch {
             throw .system(error)
@@ -418,5 +422,14 @@ final class SourceSession {
         let old = phase
         phase.become(next)
         observer.phaseChanged(from: old.rawValue, to: next.rawValue)
+    }
+}
+
+extension WireDone {
+    /// Pages installed, however they came; nil for a count that nobody can have.
+    fileprivate var pagesArrived: UInt64? {
+        let (some, isAbsurd) = pagesRequested.addingReportingOverflow(pagesStreamed)
+        let (all, isStillAbsurd) = some.addingReportingOverflow(pagesPrefetched)
+        return isAbsurd || isStillAbsurd ? nil : all
     }
 }

@@ -8,9 +8,14 @@ internal import Transport
 /// Answers the requests of one urgent lane until the lane ends; the body of a thread.
 ///
 /// A page that has been sent before is sent again: an answer may be repeated, never missing.
-func serveUrgentLane(_ lane: any Lane, of memory: OutgoingMemory) {
+///
+/// - Parameters:
+///   - lane: Where requests come in.
+///   - index: The lane's number among the urgent ones.
+///   - memory: Where pages come from.
+func serveUrgentLane(_ lane: any Lane, index: Int, of memory: OutgoingMemory) {
     do {
-        try answerRequests(on: lane, from: memory)
+        try answerRequests(on: lane, index, from: memory)
     } catch {
         memory.failure.report(.lane(error))
     }
@@ -18,12 +23,15 @@ func serveUrgentLane(_ lane: any Lane, of memory: OutgoingMemory) {
 
 private func answerRequests(
     on lane: any Lane,
+    _ index: Int,
     from memory: OutgoingMemory
 ) throws(LaneError) -> Never {
     var reader = FrameReader(lane)
     var batch = PageBatch()
     var sequence: UInt64 = 0
     let pageCount = memory.ram.layout.pageCount
+    var detector = StrideDetector(mostPages: memory.prefetchPages, pageCount: pageCount)
+    var window: PrefetchWindow?
     while true {
         let frame = unsafe try reader.next()
         let header = unsafe frame.header
@@ -55,6 +63,7 @@ private func answerRequests(
                 firstTime += 1
             }
             unsafe batch.append(request.page, contents: contents)
+            window = detector.observe(request.page) ?? window
         }
         memory.count(digest, firstTime: firstTime, pages: header.entryCount)
         let byteCount = unsafe try batch.finish(
@@ -67,5 +76,10 @@ private func answerRequests(
         sequence += 1
         memory.countWire(byteCount: byteCount)
         memory.endAnswer()
+        // Behind the answer, which waits for nothing.
+        if let next = window {
+            memory.sendUnasked(next, from: index)
+            window = nil
+        }
     }
 }

@@ -12,6 +12,8 @@ package enum FrameDefect: Error, Equatable, Sendable, CustomStringConvertible {
     case payload(found: UInt64, expected: UInt64)
     /// Not the number that follows the previous frame's: lost, repeated or reordered.
     case sequence(found: UInt64, expected: UInt64)
+    /// A token that has no meaning on a bulk lane.
+    case token(UInt64)
     /// A page that the guest does not have.
     case page(UInt64)
     /// Bytes of a page that do not fit its encoding.
@@ -22,6 +24,11 @@ package enum FrameDefect: Error, Equatable, Sendable, CustomStringConvertible {
     case requestClass(UInt8)
     /// LZ4 data that does not decompress to exactly one page.
     case compressedPage(page: UInt64)
+    /// A ring's cursor that went back, or further than the ring is long: `found` bytes between
+    /// the two cursors.
+    case ringCursor(found: UInt32, allowed: ClosedRange<UInt32>)
+    /// Bytes on the socket of a ring lane, where nothing is said any more.
+    case ringSocket
     /// A control message longer than one of its kind may be, or empty.
     case messageByteCount(UInt64)
     /// A control message that does not parse.
@@ -46,11 +53,16 @@ package enum FrameDefect: Error, Equatable, Sendable, CustomStringConvertible {
             "payload of \(found) bytes where \(expected) fit"
         case .sequence(let found, let expected):
             "frame number \(found) where \(expected) was due"
+        case .token(let token): "token \(token) on a bulk lane"
         case .page(let page): "page \(page) does not exist"
         case .pageByteCount(let page, let found): "\(found) bytes for page \(page)"
         case .encoding(let page, let found): "unknown encoding \(found) of page \(page)"
         case .requestClass(let found): "unknown request class \(found)"
         case .compressedPage(let page): "page \(page) does not decompress to a page"
+        case .ringCursor(let found, let allowed):
+            "ring cursors \(found) bytes apart where "
+                + "\(allowed.lowerBound) to \(allowed.upperBound) are possible"
+        case .ringSocket: "bytes on the socket of a ring lane"
         case .messageByteCount(let count):
             "control message of \(count) bytes: empty, or longer than this one may be"
         case .message: "control message does not parse"

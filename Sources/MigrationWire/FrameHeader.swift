@@ -17,6 +17,10 @@ package enum FrameKind: UInt8, Sendable {
 package struct FrameHeader: Equatable, Sendable {
     /// Bytes of a header.
     package static let byteCount = 32
+    /// The token of a frame of the background stream.
+    package static let streamToken: UInt64 = 0
+    /// The token, on a bulk lane, of pages that are sent before anybody has asked for them.
+    package static let prefetchToken: UInt64 = 1
 
     /// What follows.
     package let kind: FrameKind
@@ -26,7 +30,8 @@ package struct FrameHeader: Equatable, Sendable {
     package let payloadByteCount: Int
     /// Number of the frame on its lane and in its direction, from zero.
     package let sequence: UInt64
-    /// The requester's own mark, which comes back with the answer; zero in the stream.
+    /// The requester's own mark, which comes back with the answer; on a bulk lane
+    /// ``streamToken`` or ``prefetchToken``.
     package let token: UInt64
     /// When an answer was made, on the source's CLOCK_MONOTONIC in nanoseconds; zero elsewhere.
     package let servedNanoseconds: UInt64

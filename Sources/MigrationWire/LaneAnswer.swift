@@ -14,6 +14,12 @@ package enum RefusalReason: Error, Equatable, CustomStringConvertible {
     case reservedBits
     /// Not the key of the session; which one it was is not said.
     case sessionKey
+    /// Sizes of rings, as logarithms, that are not allowed.
+    case ringSizes(toSource: UInt8, toDestination: UInt8)
+    /// Memory for rings that is no sealed memfd of the size announced.
+    case ringMemory
+    /// Rings were asked for, and the source takes none.
+    case noRing
     /// A migration of this guest is under way.
     case busy
     /// Another size of pages.
@@ -35,6 +41,13 @@ package enum RefusalReason: Error, Equatable, CustomStringConvertible {
         case .lane(let kind, let index): "no lane of kind \(kind) and index \(index) is expected"
         case .reservedBits: "reserved bits are not zero"
         case .sessionKey: "wrong session key"
+        case .ringSizes(let toSource, let toDestination):
+            "rings of 2^\(toSource) and 2^\(toDestination) bytes where each has 2^"
+                + "\(RingShape.allowedBits.lowerBound) to 2^\(RingShape.allowedBits.upperBound)"
+        case .ringMemory: "the memory for a ring lane is no sealed memfd of the announced size"
+        case .noRing:
+            "the source takes no rings, or what connects the two does not pass their memory on: "
+                + "use --transport auto or socket"
         case .busy: "a migration is under way already"
         case .pageByteCount(let source, let destination):
             "page size differs: source \(source) bytes, destination \(destination) bytes"
@@ -51,7 +64,8 @@ private func hexadecimal(_ value: UInt64) -> String { "0x" + String(value, radix
 
 /// The 16 bytes with which the accepting side answers a preamble.
 ///
-/// Layout (PROTOCOL.md, "Opening a lane"): magic 8 · version u16 · verdict u8 · reserved 5.
+/// Layout (PROTOCOL.md, "Opening a lane"): magic 8 · version u16 · verdict u8 · ring u8 ·
+/// reserved 4.
 package struct LaneAnswer: Equatable, Sendable {
     /// Bytes of an answer.
     package static let byteCount = 16
@@ -72,13 +86,22 @@ package struct LaneAnswer: Equatable, Sendable {
     package let verdict: Verdict
     /// The version it speaks.
     package let version: UInt16
+    /// Whether the lane goes over the rings that were offered; only when it is accepted.
+    package let takesRing: Bool
 
     /// - Parameters:
     ///   - verdict: What is said.
     ///   - version: The version spoken here.
-    package init(verdict: Verdict, version: UInt16 = WireLimits.version) {
+    ///   - takesRing: Whether the rings that were offered are taken.
+    package init(
+        verdict: Verdict,
+        version: UInt16 = WireLimits.version,
+        takesRing: Bool = false
+    ) {
+        precondition(verdict == .accepted || !takesRing, "a refused lane has no ring")
         self.verdict = verdict
         self.version = version
+        self.takesRing = takesRing
     }
 
     /// The answer to a preamble that was refused.
@@ -99,9 +122,11 @@ package struct LaneAnswer: Equatable, Sendable {
         guard magic == LanePreamble.magic else { throw .magic(found: magic) }
         version = unsafe bytes.little(UInt16.self, at: 8)
         guard let verdict = Verdict(rawValue: unsafe bytes[10]),
-            unsafe bytes[11] == 0, unsafe bytes.little(UInt32.self, at: 12) == 0
+            unsafe bytes[11] <= (verdict == .accepted ? 1 : 0),
+            unsafe bytes.little(UInt32.self, at: 12) == 0
         else { throw .reservedBits }
         self.verdict = verdict
+        takesRing = unsafe bytes[11] == 1
     }
 
     /// Writes the 16 bytes.
@@ -110,7 +135,7 @@ package struct LaneAnswer: Equatable, Sendable {
         unsafe bytes.store(little: LanePreamble.magic, at: 0)
         unsafe bytes.store(little: version, at: 8)
         unsafe bytes.store(little: verdict.rawValue, at: 10)
-        unsafe bytes.store(little: UInt8(0), at: 11)
+        unsafe bytes.store(little: UInt8(takesRing ? 1 : 0), at: 11)
         unsafe bytes.store(little: UInt32(0), at: 12)
     }
 }

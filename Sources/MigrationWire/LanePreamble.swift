@@ -43,7 +43,7 @@ package struct SessionKey: Equatable, Sendable {
 /// The first 32 bytes on every lane, from the side that connects.
 ///
 /// Layout (PROTOCOL.md, "Opening a lane"): magic 8 · version u16 · kind u8 · index u8 ·
-/// reserved u32 · session key 16.
+/// ring u8 · two sizes u8 · reserved u8 · session key 16.
 package struct LanePreamble: Equatable, Sendable {
     /// Bytes of a preamble.
     package static let byteCount = 32
@@ -56,15 +56,25 @@ package struct LanePreamble: Equatable, Sendable {
     package let version: UInt16
     /// The session it belongs to.
     package let key: SessionKey
+    /// The rings whose memory comes with the preamble; nil for a lane over its socket alone.
+    package let ring: RingShape?
 
     /// - Parameters:
     ///   - lane: Which lane this is to be.
     ///   - version: Protocol version spoken.
     ///   - key: The session; ``SessionKey/none`` for the control lane.
-    package init(lane: LaneName, version: UInt16 = WireLimits.version, key: SessionKey) {
+    ///   - ring: The rings that are offered; nil on the control lane.
+    package init(
+        lane: LaneName,
+        version: UInt16 = WireLimits.version,
+        key: SessionKey,
+        ring: RingShape? = nil
+    ) {
+        precondition(ring == nil || lane != .control, "the control lane has no ring")
         self.lane = lane
         self.version = version
         self.key = key
+        self.ring = ring
     }
 
     /// Checks and reads the 32 bytes.
@@ -81,7 +91,19 @@ package struct LanePreamble: Equatable, Sendable {
         case 2 where index < WireLimits.lanesOfAKind: lane = .bulk(index)
         case let kind: throw .lane(kind: kind, index: index)
         }
-        guard unsafe bytes.little(UInt32.self, at: 12) == 0 else { throw .reservedBits }
+        switch unsafe bytes[12] {
+        case 0:
+            guard unsafe bytes.little(UInt32.self, at: 12) == 0 else { throw .reservedBits }
+            ring = nil
+        case 1 where lane != .control:
+            guard unsafe bytes[15] == 0 else { throw .reservedBits }
+            let (toSource, toDestination) = unsafe (bytes[13], bytes[14])
+            guard
+                let shape = RingShape(toSourceBits: toSource, toDestinationBits: toDestination)
+            else { throw .ringSizes(toSource: toSource, toDestination: toDestination) }
+            ring = shape
+        default: throw .reservedBits
+        }
         key = SessionKey(bytes: InlineArray { unsafe bytes[16 + $0] })
     }
 
@@ -98,7 +120,10 @@ package struct LanePreamble: Equatable, Sendable {
         unsafe bytes.store(little: version, at: 8)
         unsafe bytes.store(little: kind, at: 10)
         unsafe bytes.store(little: index, at: 11)
-        unsafe bytes.store(little: UInt32(0), at: 12)
+        unsafe bytes.store(little: UInt8(ring == nil ? 0 : 1), at: 12)
+        unsafe bytes.store(little: ring?.toSourceBits ?? 0, at: 13)
+        unsafe bytes.store(little: ring?.toDestinationBits ?? 0, at: 14)
+        unsafe bytes.store(little: UInt8(0), at: 15)
         for offset in 0..<SessionKey.byteCount { unsafe bytes[16 + offset] = key.bytes[offset] }
     }
 }

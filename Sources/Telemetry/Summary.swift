@@ -100,8 +100,8 @@ package struct Summary {
     ) {
         let pages = report.pages
         let kinds = [
-            "requested \(pages.requested)", "streamed \(pages.streamed)", "zero \(pages.zero)",
-            "duplicate \(pages.duplicate)",
+            "requested \(pages.requested)", "prefetched \(pages.prefetched)",
+            "streamed \(pages.streamed)", "zero \(pages.zero)", "duplicate \(pages.duplicate)",
         ]
         table.add("pages", "\(pages.total)", kinds.joined(separator: ", "))
         guard report.bytes.raw > 0 else { return }

@@ -2,13 +2,16 @@
 
 /// Guest pages by how they came.
 package struct PageCounts: Codable, Equatable, Sendable {
-    /// Pages of guest memory; `requested` and `streamed` add up to it when all have arrived.
+    /// Pages of guest memory; `requested`, `prefetched` and `streamed` add up to it when all have
+    /// arrived.
     package var total: UInt64 = 0
     /// Installed from the answer to a page request (QEMU's `postcopy-requests` counts these).
     package var requested: UInt64 = 0
     /// Installed from the background stream.
     package var streamed: UInt64 = 0
-    /// Of both: pages of zeros. (QEMU calls these `duplicate`.)
+    /// Installed before anybody asked, since requests were on their way to them.
+    package var prefetched: UInt64 = 0
+    /// Of all these: pages of zeros. (QEMU calls these `duplicate`.)
     package var zero: UInt64 = 0
     /// Arrived for a page that was already installed, and dropped.
     package var duplicate: UInt64 = 0

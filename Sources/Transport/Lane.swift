@@ -10,7 +10,11 @@ package protocol Lane: AnyObject, Sendable {
     /// Which lane it is, for errors.
     var name: LaneName { get }
 
-    /// For a poll set: readable when there is something to receive or the lane is closed.
+    /// What carries its bytes.
+    var carrier: LaneCarrier { get }
+
+    /// For a poll set: readable when the lane is closed, and on a socket lane also when there is
+    /// something to receive.
     var rawDescriptor: CInt { get }
 
     /// Sends one message in full: a header and a body, either of which may be empty.

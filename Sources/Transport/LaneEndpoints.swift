@@ -7,10 +7,12 @@ package import MigrationWire
 package protocol LaneConnector: Sendable {
     /// Where it leads, for people.
     var peer: String { get }
+    /// What page lanes are to be carried by.
+    var transport: TransportChoice { get }
     /// Opens one more connection, on which nothing has been said yet.
     func connect() throws(MigrationError) -> Socket
-    /// Makes a connection a lane.
-    func lane(_ name: LaneName, over socket: consuming Socket) -> any Lane
+    /// Makes a connection a lane, over rings if there are any.
+    func lane(_ name: LaneName, over socket: consuming Socket, ring: RingMemory?) -> any Lane
 }
 
 /// Where a source waits for a destination.
@@ -19,20 +21,30 @@ package protocol LaneAcceptor: Sendable {
     var rawDescriptors: [CInt] { get }
     /// Takes a waiting connection, on which nothing has been said yet; nil when there is none.
     func accept() throws(MigrationError) -> Socket?
-    /// Makes a connection a lane.
-    func lane(_ name: LaneName, over socket: consuming Socket) -> any Lane
+    /// Makes a connection a lane, over rings if there are any.
+    func lane(_ name: LaneName, over socket: consuming Socket, ring: RingMemory?) -> any Lane
 }
 
 extension LaneConnector {
-    /// A socket lane.
-    package func lane(_ name: LaneName, over socket: consuming Socket) -> any Lane {
-        SocketLane(name, over: socket)
+    /// A ring lane, or a socket lane.
+    package func lane(
+        _ name: LaneName,
+        over socket: consuming Socket,
+        ring: RingMemory?
+    ) -> any Lane {
+        guard let ring else { return SocketLane(name, over: socket) }
+        return RingLane(name, over: socket, memory: ring, as: .destination)
     }
 }
 
 extension LaneAcceptor {
-    /// A socket lane.
-    package func lane(_ name: LaneName, over socket: consuming Socket) -> any Lane {
-        SocketLane(name, over: socket)
+    /// A ring lane, or a socket lane.
+    package func lane(
+        _ name: LaneName,
+        over socket: consuming Socket,
+        ring: RingMemory?
+    ) -> any Lane {
+        guard let ring else { return SocketLane(name, over: socket) }
+        return RingLane(name, over: socket, memory: ring, as: .source)
     }
 }

@@ -8,9 +8,15 @@ package import MigrationWire
 package struct SocketConnector: LaneConnector {
     private let address: SocketAddress
 
-    /// - Parameter address: Where the source listens.
-    package init(address: SocketAddress) {
+    package let transport: TransportChoice
+
+    /// - Parameters:
+    ///   - address: Where the source listens.
+    ///   - transport: What page lanes are to be carried by. Rings need a Unix socket, over which
+    ///     their memory is handed; for any other address `auto` means the socket.
+    package init(address: SocketAddress, transport: TransportChoice = .auto) {
         self.address = address
+        self.transport = transport == .auto && !address.passesMemory ? .socket : transport
     }
 
     package var peer: String { address.description }
@@ -84,6 +90,16 @@ package final class SocketAcceptor: LaneAcceptor {
         case (EACCES, .tcp): "ports below 1024 need root: choose a higher one"
         case (ENOENT, .unix), (EACCES, .unix): "choose a path in a directory you can write to"
         default: "check the address"
+        }
+    }
+}
+
+extension SocketAddress {
+    /// Whether memory for rings can be handed over there.
+    package var passesMemory: Bool {
+        switch self {
+        case .unix: true
+        case .tcp: false
         }
     }
 }

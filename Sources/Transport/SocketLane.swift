@@ -17,6 +17,8 @@ package final class SocketLane: Lane {
         self.socket = socket
     }
 
+    package var carrier: LaneCarrier { .socket }
+
     package var rawDescriptor: CInt { socket.rawDescriptor }
 
     package func send(
@@ -26,7 +28,7 @@ package final class SocketLane: Lane {
         do {
             unsafe try socket.send(header, body)
         } catch {
-            throw laneError(error)
+            throw LaneError(error, on: name)
         }
     }
 
@@ -39,7 +41,7 @@ package final class SocketLane: Lane {
             case .closed: throw LaneError.closed(name)
             }
         } catch let error as SystemError {
-            throw laneError(error)
+            throw LaneError(error, on: name)
         } catch {
             throw .closed(name)
         }
@@ -56,13 +58,18 @@ package final class SocketLane: Lane {
     package func shutdown() {
         socket.shutdown()
     }
+}
 
+extension LaneError {
+    /// What the failure of a call on a lane's socket means.
+    ///
     /// A peer that has gone is an expected end, whatever the kernel calls it.
-    private func laneError(_ error: SystemError) -> LaneError {
-        switch error.code {
-        case EPIPE, ECONNRESET: .closed(name)
-        case EAGAIN: .timedOut(name)
-        default: .system(name, error)
-        }
+    init(_ error: SystemError, on name: LaneName) {
+        self =
+            switch error.code {
+            case EPIPE, ECONNRESET: .closed(name)
+            case EAGAIN: .timedOut(name)
+            default: .system(name, error)
+            }
     }
 }

@@ -34,6 +34,14 @@ struct ApusDestination: ParsableCommand {
     @Option(help: "Where the source listens: unix:PATH or tcp:HOST:PORT.")
     var connect: SocketAddress
 
+    @Option(
+        help: """
+            What carries the page lanes: their sockets, or rings in memory that both processes \
+            share, which needs a Unix socket. auto takes rings where it can, and says so.
+            """
+    )
+    var transport = TransportChoice.auto
+
     @Option(help: "What guest memory is made of here; the source may differ.")
     var backing = Backing.anonymous
 
@@ -58,6 +66,21 @@ struct ApusDestination: ParsableCommand {
     @Option(help: "Lanes for the background stream, 1 to 64.")
     var streams = 1
 
+    @Option(
+        help: """
+            Most bytes per second of the background stream, for example 100M; requests are not \
+            held back. As fast as it goes unless given.
+            """
+    )
+    var maxPostcopyBandwidth: ByteCount?
+
+    @Option(
+        help: """
+            Most pages sent ahead of a vCPU that walks through memory with even steps, 0 to 64.
+            """
+    )
+    var prefetch = DestinationOptions().prefetchPages
+
     @Option(help: "Threads that read userfaultfd, each with an urgent lane; 1 to 64.")
     var faultReaders = 1
 
@@ -68,6 +91,15 @@ struct ApusDestination: ParsableCommand {
         }
         guard (1...64).contains(faultReaders) else {
             throw ValidationError("--fault-readers takes 1 to 64")
+        }
+        guard transport != .ring || connect.passesMemory else {
+            throw ValidationError(
+                "--transport ring needs a Unix socket to hand memory over, and \(connect) is none: "
+                    + "connect to unix:PATH on the source's host, or use --transport auto"
+            )
+        }
+        guard (0...64).contains(prefetch) else {
+            throw ValidationError("--prefetch takes 0 to 64")
         }
     }
 
@@ -88,8 +120,11 @@ struct ApusDestination: ParsableCommand {
             options.faultPath = faultPath
             options.streams = streams
             options.faultReaders = faultReaders
+            options.prefetchPages = prefetch
+            // Zero is what the protocol says for no limit.
+            options.streamBytesPerSecond = maxPostcopyBandwidth.map { UInt64($0.bytes) }
             let destination = Destination(
-                connector: SocketConnector(address: connect),
+                connector: SocketConnector(address: connect, transport: transport),
                 stop: stop,
                 observer: console,
                 options: options

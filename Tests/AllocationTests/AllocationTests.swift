@@ -23,6 +23,26 @@ private func allocations(_ body: () throws -> Void) rethrows -> Int {
     return Int(callocation_count() - before)
 }
 
+/// Both ends of a lane; the first one sends pages.
+private func lanes(
+    _ name: LaneName,
+    _ carrier: LaneCarrier
+) throws -> (near: any Lane, far: any Lane) {
+    var memory: RingMemory?
+    if carrier == .ring, let shape = RingShape.offered(for: name) {
+        memory = try RingMemory(RingMemory.file(for: shape), shape: shape)
+    }
+    return try SocketPair().take { first, second in
+        guard let memory else {
+            return (SocketLane(name, over: first), SocketLane(name, over: second))
+        }
+        return (
+            RingLane(name, over: first, memory: memory, as: .source),
+            RingLane(name, over: second, memory: memory, as: .destination)
+        )
+    }
+}
+
 /// Counts what 1000 pages cost on the data path after a warm-up; it must be nothing.
 @Suite(
     .serialized,
@@ -67,10 +87,11 @@ struct AllocationTests {
         #expect(count == 0, "\(byteCount) bytes")
     }
 
-    @Test func `frames of pages are read and unpacked without allocating`() throws {
-        let (near, far) = try SocketPair().take { first, second in
-            (SocketLane(.bulk(0), over: first), SocketLane(.bulk(0), over: second))
-        }
+    @Test(arguments: LaneCarrier.allCases)
+    func `frames of pages are read and unpacked without allocating`(
+        carrier: LaneCarrier
+    ) throws {
+        let (near, far) = try lanes(.bulk(0), carrier)
         var batch = PageBatch()
         var reader = FrameReader(far)
         var sequence: UInt64 = 0
@@ -113,10 +134,9 @@ struct AllocationTests {
         #expect(count == 0, "1000 pages, \(digest)")
     }
 
-    @Test func `requests are written and read without allocating`() throws {
-        let (near, far) = try SocketPair().take { first, second in
-            (SocketLane(.urgent(0), over: first), SocketLane(.urgent(0), over: second))
-        }
+    @Test(arguments: LaneCarrier.allCases)
+    func `requests are written and read without allocating`(carrier: LaneCarrier) throws {
+        let (near, far) = try lanes(.urgent(0), carrier)
         var reader = FrameReader(far)
         var sequence: UInt64 = 0
         let memory = try Mapping(.anonymous, byteCount: 4096)

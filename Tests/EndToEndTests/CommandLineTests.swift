@@ -16,7 +16,11 @@ struct CommandLineTests {
         let flags =
             switch program {
             case .source: ["--memory", "--vcpus", "--backing", "--listen", "--guest-order"]
-            case .destination: ["--connect", "--backing", "--run-after", "--streams", "--listen"]
+            case .destination:
+                [
+                    "--connect", "--backing", "--run-after", "--streams", "--listen",
+                    "--prefetch", "--max-postcopy-bandwidth",
+                ]
             }
         for text in flags + ["--report", "EXAMPLES:", "EXIT CODES:", "commit point"] {
             #expect(process.output.contains(text), "\(text)")
@@ -49,9 +53,11 @@ struct CommandLineTests {
 
     @Test(arguments: [
         [], ["--connect", "nonsense"], ["--connect", "tcp:host"], ["--streams", "0"],
-        ["--streams", "65"], ["--fault-readers", "0"], ["--fault-readers", "65"],
+        ["--streams", "65"], ["--prefetch", "65"], ["--max-postcopy-bandwidth", "fast"],
+        ["--fault-readers", "0"], ["--fault-readers", "65"],
         ["--run-after", "-1s"], ["--run-after", "soon"], ["--backing", "disk"],
-        ["--listen", "nonsense"], ["--no-such-flag"], ["stray"],
+        ["--listen", "nonsense"], ["--no-such-flag"], ["stray"], ["--transport", "pigeon"],
+        ["--connect", "tcp:127.0.0.1:1", "--transport", "ring"],
     ])
     func `a destination with wrong flags says so and exits with 64`(flags: [String]) throws {
         let bench = try Bench()
@@ -62,5 +68,17 @@ struct CommandLineTests {
         )
         #expect(try process.waitForEnd(within: 10) == .exited(64), "\(process.log)")
         #expect(!process.log.isEmpty)
+    }
+
+    @Test func `rings over TCP are refused with cause and remedy`() throws {
+        let bench = try Bench()
+        let process = try bench.start(
+            .destination,
+            ["--connect", "tcp:127.0.0.1:1", "--transport", "ring"]
+        )
+        #expect(try process.waitForEnd(within: 10) == .exited(64), "\(process.log)")
+        for text in ["tcp:127.0.0.1:1", "needs a Unix socket", "--transport auto"] {
+            #expect(process.log.contains(text), "\(text)")
+        }
     }
 }

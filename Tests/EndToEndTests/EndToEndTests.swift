@@ -56,7 +56,8 @@ private func expectWhole(_ report: MigrationReport, _ location: SourceLocation) 
     #expect(report.outcome == .completed, sourceLocation: location)
     #expect(report.digest.match == true, sourceLocation: location)
     let pages = report.pages
-    #expect(pages.requested + pages.streamed == pages.total, sourceLocation: location)
+    let arrived = pages.requested + pages.prefetched + pages.streamed
+    #expect(arrived == pages.total, sourceLocation: location)
     #expect(pages.total * 4096 == UInt64(report.machine.memoryBytes), sourceLocation: location)
     #expect(pages.zero <= pages.total, sourceLocation: location)
     #expect((report.switchover?.downtimeMicroseconds ?? 0) > 0, sourceLocation: location)

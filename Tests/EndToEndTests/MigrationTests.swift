@@ -11,20 +11,21 @@ extension EndToEndTests {
             let vCPUs: Int
             let from: String
             let to: String
-            let listen: String
-            var testDescription: String { "\(vCPUs) vCPUs, \(from) to \(to), \(listen)" }
+            /// One of ring, unix and tcp.
+            let transport: String
+            var testDescription: String { "\(vCPUs) vCPUs, \(from) to \(to), \(transport)" }
 
             static var all: [Shape] {
                 [1, 2, 4].flatMap { vCPUs in
                     ["anonymous", "memfd"].flatMap { backing in
-                        ["unix", "tcp"].map { transport in
+                        ["ring", "unix", "tcp"].map { transport in
                             // TCP migrations change the backing on their way.
                             let other = backing == "memfd" ? "anonymous" : "memfd"
                             return Shape(
                                 vCPUs: vCPUs,
                                 from: backing,
                                 to: transport == "tcp" ? other : backing,
-                                listen: transport
+                                transport: transport
                             )
                         }
                     }
@@ -39,17 +40,21 @@ extension EndToEndTests {
                 memory: "64M",
                 vCPUs: shape.vCPUs,
                 ["--backing", shape.from],
-                listen: shape.listen == "tcp" ? "tcp:127.0.0.1:0" : nil
+                listen: shape.transport == "tcp" ? "tcp:127.0.0.1:0" : nil
             )
             let destination = try bench.destination(
                 to: source.address(),
-                ["--backing", shape.to, "--run-after", "300ms"]
+                [
+                    "--backing", shape.to, "--run-after", "300ms", "--transport",
+                    shape.transport == "ring" ? "ring" : "socket",
+                ]
             )
             #expect(try destination.waitForEnd() == .exited(0), "\(destination.log)")
             let report = try expectSuccess(from: source, to: destination)
             #expect(report.machine.backing == shape.to)
             #expect(report.machine.vcpuCount == shape.vCPUs)
-            #expect(report.transport.hasPrefix(shape.listen))
+            #expect(report.transport.hasPrefix(shape.transport == "tcp" ? "tcp:" : "unix:"))
+            #expect(report.transport.hasSuffix(", ring") == (shape.transport == "ring"))
             let before = try #require(report.walker).iterations
             let after = try #require(pagesVerifiedAtEnd(destination))
             #expect(after > before, "the guest stood still after its arrival")
@@ -75,6 +80,53 @@ extension EndToEndTests {
             // 80 % of the pages hold 60 % that cannot shrink; the rest is cheap.
             let wireShare = Double(report.bytes.wire) / Double(report.bytes.raw)
             #expect((0.40...0.75).contains(wireShare), "\(wireShare)")
+        }
+
+        @Test(arguments: [1, 3])
+        func `the cap on bandwidth holds over all streams together`(streams: Int) throws {
+            let bench = try Bench()
+            let source = try bench.source(memory: "32M", vCPUs: 1, ["--guest-random", "60"])
+            let destination = try bench.destination(
+                to: source.address(),
+                [
+                    "--max-postcopy-bandwidth", "16M", "--streams", "\(streams)",
+                    "--run-after", "200ms",
+                ]
+            )
+            #expect(try destination.waitForEnd() == .exited(0), "\(destination.log)")
+            let report = try expectSuccess(from: source, to: destination)
+            let pages = report.pages
+            let streamed = Double(report.bytes.wire) * Double(pages.streamed) / Double(pages.total)
+            let expected = streamed / Double(16 << 20)
+            let took = Double(try #require(report.postcopyMicroseconds)) / 1_000_000
+            #expect(took > 0.85 * expected, "\(took) s where \(expected) s were due")
+            // A busy host may take its time, but not for ever.
+            #expect(took < 1.5 * expected + 0.5, "\(took) s where \(expected) s were due")
+        }
+
+        @Test(arguments: [16, 0])
+        func `pages of an even walk are sent ahead, if that is wanted`(most: Int) throws {
+            let bench = try Bench()
+            let source = try bench.source(
+                memory: "32M",
+                vCPUs: 1,
+                ["--guest-order", "strided", "--guest-stride", "33"]
+            )
+            let destination = try bench.destination(
+                to: source.address(),
+                // So slow a stream leaves the walker to itself.
+                [
+                    "--prefetch", "\(most)", "--max-postcopy-bandwidth", "8M",
+                    "--run-after", "200ms",
+                ]
+            )
+            #expect(try destination.waitForEnd() == .exited(0), "\(destination.log)")
+            let pages = try expectSuccess(from: source, to: destination).pages
+            if most == 0 {
+                #expect(pages.prefetched == 0)
+            } else {
+                #expect(pages.prefetched > 50)
+            }
         }
 
         @Test func `a guest in strided order moves over several lanes of each kind`() throws {

@@ -14,7 +14,7 @@ import Testing
     @Test func `a preamble is these 32 bytes`() throws {
         let golden = bytes(
             hexadecimal: """
-                41505553 4c414e45  0100 01 03  00000000
+                41505553 4c414e45  0200 01 03  00000000
                 a0a1a2a3 a4a5a6a7 a8a9aaab acadaeaf
                 """
         )
@@ -32,7 +32,7 @@ import Testing
     ])
     func `a lane is named by kind and index`(lane: LaneName, name: String) throws {
         let golden = bytes(
-            hexadecimal: "41505553 4c414e45 0100 \(name) 00000000"
+            hexadecimal: "41505553 4c414e45 0200 \(name) 00000000"
                 + String(repeating: "00", count: 16)
         )
         let preamble = LanePreamble(lane: lane, key: .none)
@@ -51,6 +51,41 @@ import Testing
         #expect(written(16) { unsafe answer.write(to: $0) } == golden)
         let read = try unsafe golden.withUnsafeBytes { unsafe try LaneAnswer(parsing: $0) }
         #expect(read == answer)
+    }
+
+    @Test func `a preamble that offers rings is these 32 bytes`() throws {
+        let golden = bytes(
+            hexadecimal: """
+                41505553 4c414e45  0200 02 03  01 0c 14 00
+                a0a1a2a3 a4a5a6a7 a8a9aaab acadaeaf
+                """
+        )
+        let shape = try #require(RingShape(toSourceBits: 12, toDestinationBits: 20))
+        let preamble = LanePreamble(lane: .bulk(3), key: key, ring: shape)
+        #expect(written(32) { unsafe preamble.write(to: $0) } == golden)
+        let read = try unsafe golden.withUnsafeBytes { unsafe try LanePreamble(parsing: $0) }
+        #expect(read == preamble)
+        #expect(read.ring == shape)
+    }
+
+    @Test func `an answer that takes the rings is these 16 bytes`() throws {
+        let golden = bytes(hexadecimal: "41505553 4c414e45  0200 00 01 00000000")
+        let answer = LaneAnswer(verdict: .accepted, takesRing: true)
+        #expect(written(16) { unsafe answer.write(to: $0) } == golden)
+        let read = try unsafe golden.withUnsafeBytes { unsafe try LaneAnswer(parsing: $0) }
+        #expect(read == answer)
+    }
+
+    @Test func `the memory of rings has these sizes`() throws {
+        let shape = try #require(RingShape(toSourceBits: 12, toDestinationBits: 20))
+        #expect(shape.toSourceByteCount == 4096)
+        #expect(shape.toDestinationByteCount == 1_048_576)
+        #expect(shape.byteCount == 4096 + 4096 + 1_048_576)
+        #expect(RingShape.offered(for: .control) == nil)
+        for lane in [LaneName.urgent(0), .bulk(9)] {
+            let offered = try #require(RingShape.offered(for: lane))
+            #expect(offered.toDestinationByteCount >= WireLimits.frameByteCount)
+        }
     }
 
     @Test func `a frame header is these 32 bytes`() throws {
@@ -169,7 +204,7 @@ import Testing
     }
 
     @Test func `limits are these numbers`() {
-        #expect(WireLimits.version == 1)
+        #expect(WireLimits.version == 2)
         #expect(WireLimits.entriesPerFrame == 64)
         #expect(WireLimits.payloadByteCount == 262_144)
         #expect(WireLimits.frameByteCount == 263_200)

@@ -30,10 +30,10 @@ struct Refused: Sendable, CustomTestStringConvertible {
             reason: .version(found: 0)
         ),
         Refused(
-            testDescription: "version 2",
+            testDescription: "version 1",
             offset: 8,
-            digits: "0200",
-            reason: .version(found: 2)
+            digits: "0100",
+            reason: .version(found: 1)
         ),
         Refused(
             testDescription: "version 257",
@@ -65,7 +65,48 @@ struct Refused: Sendable, CustomTestStringConvertible {
             digits: "0300",
             reason: .lane(kind: 3, index: 0)
         ),
-        Refused(testDescription: "reserved", offset: 12, digits: "01", reason: .reservedBits),
+        Refused(
+            testDescription: "rings on the control lane",
+            offset: 12,
+            digits: "010c14",
+            reason: .reservedBits
+        ),
+        Refused(
+            testDescription: "sizes without rings",
+            offset: 13,
+            digits: "0c14",
+            reason: .reservedBits
+        ),
+        Refused(
+            testDescription: "no such carrier",
+            offset: 10,
+            digits: "0100 020c14",
+            reason: .reservedBits
+        ),
+        Refused(
+            testDescription: "a small ring",
+            offset: 10,
+            digits: "0100 010b14",
+            reason: .ringSizes(toSource: 11, toDestination: 20)
+        ),
+        Refused(
+            testDescription: "a large ring",
+            offset: 10,
+            digits: "0200 010c15",
+            reason: .ringSizes(toSource: 12, toDestination: 21)
+        ),
+        Refused(
+            testDescription: "a huge ring",
+            offset: 10,
+            digits: "0200 01ffff",
+            reason: .ringSizes(toSource: 255, toDestination: 255)
+        ),
+        Refused(
+            testDescription: "reserved beside rings",
+            offset: 10,
+            digits: "0200 010c1401",
+            reason: .reservedBits
+        ),
         Refused(testDescription: "reserved, last", offset: 15, digits: "80", reason: .reservedBits),
     ])
     func `a malformed preamble is refused for what is wrong with it`(refused: Refused) {
@@ -86,7 +127,14 @@ struct Refused: Sendable, CustomTestStringConvertible {
             reason: .magic(found: otherMagic)
         ),
         Refused(testDescription: "verdict 4", offset: 10, digits: "04", reason: .reservedBits),
-        Refused(testDescription: "reserved", offset: 11, digits: "01", reason: .reservedBits),
+        Refused(testDescription: "ring 2", offset: 11, digits: "02", reason: .reservedBits),
+        Refused(
+            testDescription: "a ring with a refusal",
+            offset: 10,
+            digits: "0201",
+            reason: .reservedBits
+        ),
+        Refused(testDescription: "reserved", offset: 12, digits: "01", reason: .reservedBits),
         Refused(testDescription: "reserved, last", offset: 15, digits: "80", reason: .reservedBits),
     ])
     func `a malformed answer is refused for what is wrong with it`(refused: Refused) {
@@ -111,7 +159,7 @@ struct Refused: Sendable, CustomTestStringConvertible {
                 RefusalReason.magic(found: 0xDEAD_BEEF),
                 ["0x454e414c53555041", "0xdeadbeef"]
             ),
-            (.version(found: 77), ["here 1", "there 77"]),
+            (.version(found: 77), ["here 2", "there 77"]),
             (.pageByteCount(source: 4096, destination: 16_384), ["4096", "16384"]),
             (
                 .memoryLayout(source: "0x0+512MiB", destination: "0x0+256MiB"),

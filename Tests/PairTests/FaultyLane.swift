@@ -25,7 +25,7 @@ struct LaneFault: Sendable, CustomStringConvertible {
     let kind: Kind
     let side: Side
     let lane: LaneName
-    /// Number of the message among those this side sends on the lane, preamble included.
+    /// Number of the message among those this side sends on the lane, after its opening.
     let message: Int
 
     var description: String { "\(kind) of message \(message) of the \(side) on its \(lane)" }
@@ -44,6 +44,7 @@ final class FaultyLane: Lane {
     }
 
     var name: LaneName { lane.name }
+    var carrier: LaneCarrier { lane.carrier }
     var rawDescriptor: CInt { lane.rawDescriptor }
 
     func send(

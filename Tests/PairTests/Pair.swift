@@ -9,6 +9,7 @@ import Synchronization
 import Telemetry
 import TestSupport
 import Testing
+import Transport
 
 /// A source and a destination in one process, with a real guest between them.
 final class Pair: Sendable {
@@ -21,7 +22,8 @@ final class Pair: Sendable {
         vCPUs: Int = 2,
         backing: Backing = .anonymous,
         options: WalkerOptions = WalkerOptions(workingSetPages: 64, zeroPercent: 20),
-        fault: LaneFault? = nil
+        fault: LaneFault? = nil,
+        transport: TransportChoice = .socket
     ) throws {
         let layout = try GuestLayout.pc(byteCount: memoryBytes)
         guest = try Machine(
@@ -31,7 +33,7 @@ final class Pair: Sendable {
         try guest.boot(options)
         try guest.startThreads()
         guest.resume()
-        endpoints = try PairEndpoints(fault: fault)
+        endpoints = try PairEndpoints(fault: fault, transport: transport)
     }
 
     /// What came of one attempt on both sides.

@@ -20,7 +20,10 @@ final class PairEndpoints: Sendable {
     private let arrival: EventFD
     private let fault: Mutex<LaneFault?>
 
-    init(fault: LaneFault? = nil) throws {
+    private let transport: TransportChoice
+
+    init(fault: LaneFault? = nil, transport: TransportChoice) throws {
+        self.transport = transport
         arrival = try EventFD()
         self.fault = Mutex(fault)
     }
@@ -62,7 +65,7 @@ final class PairEndpoints: Sendable {
 
     /// The destination's end, as its connector.
     var connector: some LaneConnector {
-        FaultyConnector(endpoints: self, fault: fault.withLock { $0 })
+        FaultyConnector(endpoints: self, transport: transport, fault: fault.withLock { $0 })
     }
     /// The source's end, as its acceptor.
     var acceptor: some LaneAcceptor {
@@ -72,12 +75,17 @@ final class PairEndpoints: Sendable {
 
 private struct FaultyConnector: LaneConnector {
     let endpoints: PairEndpoints
+    let transport: TransportChoice
     let fault: LaneFault?
 
     var peer: String { endpoints.peer }
     func connect() throws(MigrationError) -> Socket { try endpoints.connect() }
-    func lane(_ name: LaneName, over socket: consuming Socket) -> any Lane {
-        FaultyLane(SocketLane(name, over: socket), side: .destination, fault)
+    func lane(_ name: LaneName, over socket: consuming Socket, ring: RingMemory?) -> any Lane {
+        FaultyLane(
+            plainLane(name, over: socket, ring, as: .destination),
+            side: .destination,
+            fault
+        )
     }
 }
 
@@ -87,7 +95,17 @@ private struct FaultyAcceptor: LaneAcceptor {
 
     var rawDescriptors: [CInt] { endpoints.rawDescriptors }
     func accept() throws(MigrationError) -> Socket? { try endpoints.accept() }
-    func lane(_ name: LaneName, over socket: consuming Socket) -> any Lane {
-        FaultyLane(SocketLane(name, over: socket), side: .source, fault)
+    func lane(_ name: LaneName, over socket: consuming Socket, ring: RingMemory?) -> any Lane {
+        FaultyLane(plainLane(name, over: socket, ring, as: .source), side: .source, fault)
     }
+}
+
+private func plainLane(
+    _ name: LaneName,
+    over socket: consuming Socket,
+    _ ring: RingMemory?,
+    as side: RingSide
+) -> any Lane {
+    guard let ring else { return SocketLane(name, over: socket) }
+    return RingLane(name, over: socket, memory: ring, as: side)
 }

@@ -8,17 +8,20 @@ import MigrationWire
 import Telemetry
 import TestSupport
 import Testing
+import Transport
 
 /// Both roles in one process, with a real guest, over socket pairs.
 @Suite(.serialized, .timeLimit(.minutes(5)), .enabled(if: HostFacts.runsMigrationTests))
 struct PairTests {
     @Test(arguments: Backing.allCases, Backing.allCases)
     func `a guest moves between any two backings`(from: Backing, to: Backing) throws {
-        let pair = try Pair(backing: from)
+        // The same memory goes over sockets, other memory over rings.
+        let pair = try Pair(backing: from, transport: from == to ? .socket : .ring)
         defer { pair.guest.stop() }
         let outcome = try pair.migrate(backing: to) { guest, report in
             #expect(report.digest.match == true)
-            #expect(report.pages.requested + report.pages.streamed == report.pages.total)
+            let pages = report.pages
+            #expect(pages.requested + pages.prefetched + pages.streamed == pages.total)
             #expect(report.pages.zero > 0)
             #expect(makesProgress(guest.machine))
             #expect(guest.machine.ending == nil)
@@ -27,9 +30,12 @@ struct PairTests {
         #expect(outcome.destination == .arrived)
     }
 
-    @Test(arguments: [1, 2, 4])
-    func `a guest of several vCPUs moves over several lanes`(count: Int) throws {
-        let pair = try Pair(memoryBytes: 32 << 20, vCPUs: count)
+    @Test(arguments: [1, 2, 4], [TransportChoice.socket, .ring])
+    func `a guest of several vCPUs moves over several lanes`(
+        count: Int,
+        transport: TransportChoice
+    ) throws {
+        let pair = try Pair(memoryBytes: 32 << 20, vCPUs: count, transport: transport)
         defer { pair.guest.stop() }
         let outcome = try pair.migrate(streams: count, faultReaders: count) { guest, report in
             #expect(report.digest.match == true)
@@ -56,6 +62,19 @@ struct PairTests {
         }
     }
 
+    @Test(arguments: [LaneFault.Kind.cut, .truncate], LaneFault.Side.allCases)
+    func `over rings, too, one side at most runs the guest, whatever message is hurt`(
+        kind: LaneFault.Kind,
+        side: LaneFault.Side
+    ) throws {
+        for lane in [LaneName.urgent(0), .bulk(0)] {
+            for message in 0..<3 {
+                let fault = LaneFault(kind: kind, side: side, lane: lane, message: message)
+                try checkOutcome(fault, transport: .ring)
+            }
+        }
+    }
+
     @Test(
         arguments: [LaneFault.Kind.cut, .truncate, .duplicate, .reorder],
         LaneFault.Side.allCases
@@ -71,8 +90,11 @@ struct PairTests {
         }
     }
 
-    private func checkOutcome(_ fault: LaneFault) throws {
-        let pair = try Pair(fault: fault)
+    private func checkOutcome(
+        _ fault: LaneFault,
+        transport: TransportChoice = .socket
+    ) throws {
+        let pair = try Pair(fault: fault, transport: transport)
         defer { pair.guest.stop() }
         var runsAtSourceToo = false
         // A message that never comes is waited for: not long.
@@ -96,7 +118,7 @@ struct PairTests {
     @Test func `after a migration that was cut short the next destination takes the guest`()
         throws
     {
-        let fault = LaneFault(kind: .cut, side: .destination, lane: .control, message: 3)
+        let fault = LaneFault(kind: .cut, side: .destination, lane: .control, message: 2)
         let pair = try Pair(fault: fault)
         defer { pair.guest.stop() }
         let first = try pair.migrate()

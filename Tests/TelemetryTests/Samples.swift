@@ -29,7 +29,8 @@ enum Samples {
         report.gaps.guestMicroseconds = 5000
         report.pages.total = 131_072
         report.pages.requested = 812
-        report.pages.streamed = 130_260
+        report.pages.prefetched = 96
+        report.pages.streamed = 130_164
         report.pages.zero = 26_214
         report.pages.duplicate = 3
         report.bytes.raw = 512 << 20

@@ -18,7 +18,7 @@ import Testing
                 gap in the guest  5 ms        by its own clock
                 postcopy          812 ms      631 MiB/s
                 total time        1.03 s
-                pages             131072      requested 812, streamed 130260, zero 26214, duplicate 3
+                pages             131072      requested 812, prefetched 96, streamed 130164, zero 26214, duplicate 3
                 bytes             512 MiB     310 MiB on the wire, 60.5 %
                 page requests     812         faults: 800 by vCPUs, 12 by others
                 fault latency     p50 203 µs, p90 366 µs, p99 402 µs, p99.9 406 µs, max 406 µs
@@ -39,7 +39,7 @@ import Testing
                 guest             walker, 1 vCPU, 64 MiB, memfd
                 lanes             tcp:127.0.0.1:4000
                 fault path        userfault
-                pages             16384       requested 0, streamed 0, zero 0, duplicate 0
+                pages             16384       requested 0, prefetched 0, streamed 0, zero 0, duplicate 0
                 digest: not compared
 
                 """

@@ -18,13 +18,13 @@ import Transport
         for address in acceptor.addresses {
             let connector = SocketConnector(address: address)
             #expect(connector.peer == address.description)
-            let client = connector.lane(.control, over: try connector.connect())
+            let client = connector.lane(.control, over: try connector.connect(), ring: nil)
             _ = try waitUntilReadable(acceptor.rawDescriptors, timeout: .seconds(20))
             guard let socket = try acceptor.accept() else {
                 Issue.record("nobody at \(address)")
                 return
             }
-            let server = acceptor.lane(.control, over: socket)
+            let server = acceptor.lane(.control, over: socket, ring: nil)
             ControlChannel(over: server).abort("hello")
             #expect(throws: MigrationError.aborted("hello")) {
                 try ControlChannel(over: client).receive(within: .seconds(20))

@@ -25,6 +25,7 @@ private final class OneConnection: LaneConnector {
     }
 
     var peer: String { "test" }
+    var transport: TransportChoice { .socket }
 
     func connect() throws(MigrationError) -> Socket {
         guard let socket = socket.withLock({ $0.take() }) else { throw .stopped }
@@ -124,11 +125,11 @@ private final class OneConnection: LaneConnector {
         let preamble = LanePreamble(lane: .bulk(4), key: key)
         try connector.other.send(preambleBytes(preamble))
         switch LaneOpening.receive(from: try connector.connect()) {
-        case .preamble(let received, let socket):
-            #expect(received == preamble)
-            LaneOpening.answer(LaneAnswer(verdict: .accepted), on: socket)
+        case .lane(let arrival):
+            #expect(arrival.preamble == preamble)
+            arrival.refuse(.busy)
             let answer = try connector.other.receive(16)
-            #expect(answer == answerBytes(LaneAnswer(verdict: .accepted)))
+            #expect(answer == answerBytes(LaneAnswer(verdict: .busy)))
         case .refused(let reason): Issue.record("refused: \(reason)")
         case .silent: Issue.record("silent")
         }
@@ -137,12 +138,12 @@ private final class OneConnection: LaneConnector {
     @Test(.timeLimit(.minutes(1)))
     func `a destination of another version is told ours, and both are named`() throws {
         let connector = try OneConnection()
-        let preamble = LanePreamble(lane: .control, version: 2, key: .none)
+        let preamble = LanePreamble(lane: .control, version: 1, key: .none)
         try connector.other.send(preambleBytes(preamble))
         let reason = try refusal(from: connector)
-        #expect(reason == .version(found: 2))
-        #expect(reason?.description == "protocol version differs: here 1, there 2")
-        let answer = answerBytes(LaneAnswer(verdict: .wrongVersion, version: 1))
+        #expect(reason == .version(found: 1))
+        #expect(reason?.description == "protocol version differs: here 2, there 1")
+        let answer = answerBytes(LaneAnswer(verdict: .wrongVersion, version: 2))
         #expect(try connector.other.receive(16) == answer)
     }
 
@@ -185,7 +186,7 @@ private final class OneConnection: LaneConnector {
     private func refusal(from connector: OneConnection) throws -> RefusalReason? {
         switch LaneOpening.receive(from: try connector.connect()) {
         case .refused(let reason): reason
-        case .preamble: nil
+        case .lane: nil
         case .silent: nil
         }
     }
@@ -193,7 +194,7 @@ private final class OneConnection: LaneConnector {
     private func isSilent(_ connector: OneConnection) throws -> Bool {
         switch LaneOpening.receive(from: try connector.connect()) {
         case .silent: true
-        case .preamble: false
+        case .lane: false
         case .refused: false
         }
     }

@@ -66,6 +66,7 @@ final class ChoppedLane: Lane {
     }
 
     var name: LaneName { lane.name }
+    var carrier: LaneCarrier { lane.carrier }
     var rawDescriptor: CInt { lane.rawDescriptor }
 
     func send(_ header: UnsafeRawBufferPointer, _ body: UnsafeRawBufferPointer) throws(LaneError) {

@@ -73,6 +73,23 @@ int clinux_futex_wait(const uint32_t *address, uint32_t expected, const struct t
 /// FUTEX_WAKE on memory of this process; returns how many threads were woken.
 int clinux_futex_wake(const uint32_t *address, int count);
 
+/// FUTEX_WAIT on memory that other processes may share; the timeout bounds it.
+int clinux_shared_futex_wait(const uint32_t *address, uint32_t expected,
+                             const struct timespec *timeout);
+
+/// FUTEX_WAKE on memory that other processes may share; returns how many threads were woken.
+int clinux_shared_futex_wake(const uint32_t *address, int count);
+
+/// Whether a memfd's size is fixed for good: 1 or 0, -EINVAL for what is no memfd (F_GET_SEALS).
+int clinux_size_is_sealed(int fd);
+
+/// sendmsg(2) with one descriptor beside the bytes (SCM_RIGHTS); returns how many bytes went.
+int clinux_send_descriptor(int fd, const void *bytes, size_t count, int descriptor);
+
+/// recvmsg(2) that takes one descriptor, close-on-exec, or sets it to -1; the kernel closes any
+/// more. Returns how many bytes came.
+int clinux_receive_descriptor(int fd, void *bytes, size_t count, int *descriptor);
+
 /// pthread_setname_np for the calling thread; the name is cut to 15 bytes.
 void clinux_set_thread_name(const char *name);
 
@@ -87,6 +104,15 @@ int clinux_sigrtmin(void);
 
 /// Symbolic name of an errno ("EAGAIN"), or null when it has none.
 const char *clinux_errno_name(int code);
+
+/// Tells the processor that the caller spins: lets a sibling thread run, saves power.
+static inline void clinux_spin_hint(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb" ::: "memory");
+#endif
+}
 
 /// CLOCK_MONOTONIC in nanoseconds.
 static inline uint64_t clinux_monotonic_nanoseconds(void) {

@@ -217,6 +217,12 @@ package nonisolated struct WirePrepared: Sendable {
 
   package var bulkLanes: UInt32 = 0
 
+  /// most pages near a request, sent unasked
+  package var prefetchPages: UInt32 = 0
+
+  /// most, over all bulk lanes; 0: as fast as it goes
+  package var streamBytesPerSecond: UInt64 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -346,11 +352,14 @@ package nonisolated struct WireDone: Sendable {
   /// installed from the background stream
   package var pagesStreamed: UInt64 = 0
 
-  /// of both: how many were zero pages
+  /// of all: how many were zero pages
   package var pagesZero: UInt64 = 0
 
   /// arrived for a page already installed, dropped
   package var pagesDuplicate: UInt64 = 0
+
+  /// installed from frames of prefetched pages
+  package var pagesPrefetched: UInt64 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -700,7 +709,7 @@ nonisolated extension WireWelcome: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WirePrepared: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Prepared"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}page_byte_count\0\u{1}memory\0\u{3}vcpu_count\0\u{3}urgent_lanes\0\u{3}bulk_lanes\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}page_byte_count\0\u{1}memory\0\u{3}vcpu_count\0\u{3}urgent_lanes\0\u{3}bulk_lanes\0\u{3}prefetch_pages\0\u{3}stream_bytes_per_second\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -713,6 +722,8 @@ nonisolated extension WirePrepared: SwiftProtobuf.Message, SwiftProtobuf._Messag
       case 3: try { try decoder.decodeSingularUInt32Field(value: &self.vcpuCount) }()
       case 4: try { try decoder.decodeSingularUInt32Field(value: &self.urgentLanes) }()
       case 5: try { try decoder.decodeSingularUInt32Field(value: &self.bulkLanes) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.prefetchPages) }()
+      case 7: try { try decoder.decodeSingularUInt64Field(value: &self.streamBytesPerSecond) }()
       default: break
       }
     }
@@ -734,6 +745,12 @@ nonisolated extension WirePrepared: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if self.bulkLanes != 0 {
       try visitor.visitSingularUInt32Field(value: self.bulkLanes, fieldNumber: 5)
     }
+    if self.prefetchPages != 0 {
+      try visitor.visitSingularUInt32Field(value: self.prefetchPages, fieldNumber: 6)
+    }
+    if self.streamBytesPerSecond != 0 {
+      try visitor.visitSingularUInt64Field(value: self.streamBytesPerSecond, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -743,6 +760,8 @@ nonisolated extension WirePrepared: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if lhs.vcpuCount != rhs.vcpuCount {return false}
     if lhs.urgentLanes != rhs.urgentLanes {return false}
     if lhs.bulkLanes != rhs.bulkLanes {return false}
+    if lhs.prefetchPages != rhs.prefetchPages {return false}
+    if lhs.streamBytesPerSecond != rhs.streamBytesPerSecond {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -948,7 +967,7 @@ nonisolated extension WireDigest: SwiftProtobuf.Message, SwiftProtobuf._MessageI
 
 nonisolated extension WireDone: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Done"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}digest\0\u{3}pages_requested\0\u{3}pages_streamed\0\u{3}pages_zero\0\u{3}pages_duplicate\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}digest\0\u{3}pages_requested\0\u{3}pages_streamed\0\u{3}pages_zero\0\u{3}pages_duplicate\0\u{3}pages_prefetched\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -961,6 +980,7 @@ nonisolated extension WireDone: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
       case 3: try { try decoder.decodeSingularUInt64Field(value: &self.pagesStreamed) }()
       case 4: try { try decoder.decodeSingularUInt64Field(value: &self.pagesZero) }()
       case 5: try { try decoder.decodeSingularUInt64Field(value: &self.pagesDuplicate) }()
+      case 6: try { try decoder.decodeSingularUInt64Field(value: &self.pagesPrefetched) }()
       default: break
       }
     }
@@ -986,6 +1006,9 @@ nonisolated extension WireDone: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
     if self.pagesDuplicate != 0 {
       try visitor.visitSingularUInt64Field(value: self.pagesDuplicate, fieldNumber: 5)
     }
+    if self.pagesPrefetched != 0 {
+      try visitor.visitSingularUInt64Field(value: self.pagesPrefetched, fieldNumber: 6)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -995,6 +1018,7 @@ nonisolated extension WireDone: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
     if lhs.pagesStreamed != rhs.pagesStreamed {return false}
     if lhs.pagesZero != rhs.pagesZero {return false}
     if lhs.pagesDuplicate != rhs.pagesDuplicate {return false}
+    if lhs.pagesPrefetched != rhs.pagesPrefetched {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
