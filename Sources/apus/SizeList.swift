@@ -27,7 +27,8 @@ struct SizeList: ExpressibleByArgument {
     init?(argument: String) {
         let words = argument.split(separator: ",", omittingEmptySubsequences: false)
         sizes = words.compactMap { Self.size(String($0)) }
-        guard sizes.count == words.count else { return nil }
+        // Each once: metrics are named by it.
+        guard sizes.count == words.count, Set(words).count == words.count else { return nil }
     }
 
     private static func size(_ text: String) -> Size? {
