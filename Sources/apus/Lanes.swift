@@ -117,6 +117,7 @@ struct Lanes: ParsableCommand {
     }
 
     private func measure() throws(BenchFailure) {
+        let others = OtherWork()
         let metrics = try LaneExperiments.measure(
             LaneExperiments.Plan(
                 only: only,
@@ -126,6 +127,12 @@ struct Lanes: ParsableCommand {
                 sizes: (sizes ?? SizeList.standard).sizes
             )
         )
+        if let share = others?.share, share > 0.05 {
+            let percent = HumanUnits.significant(share * 100)
+            ConsoleObserver(program: "apus").noted(
+                "other processes took \(percent) % of the processors: streams need two for themselves"
+            )
+        }
         try json?.write(lines: metrics)
         if json?.isStandardOutput != true {
             print(LaneTable.text(metrics, require, rounds: rounds))
