@@ -109,7 +109,8 @@ let package = Package(
         executable(
             "apus",
             [
-                "CGuest", "LinuxSystem", "GuestMemory", "KVM", "Userfault", "Telemetry", "Console",
+                "CGuest", "LinuxSystem", "GuestMemory", "KVM", "Userfault", "MigrationWire",
+                "Transport", "Telemetry", "MigrationSource", "MigrationDestination", "Console",
                 argumentParser,
             ]
         ),

@@ -95,7 +95,7 @@ package final class IncomingMemory: Sendable {
     // MARK: Counting
 
     /// How a page came.
-    enum Arrival { case answer, prefetch, stream }
+    package enum Arrival { case answer, prefetch, stream }
 
     /// Adds pages that have been made present to the totals; call before they are published, so
     /// that whoever sees that no page is missing finds all counted.

@@ -2,12 +2,12 @@
 
 internal import Glibc
 internal import GuestMemory
-internal import LinuxSystem
-internal import MigrationWire
+package import LinuxSystem
+package import MigrationWire
 internal import Userfault
 
 /// Why a frame could not be installed.
-enum InstallFailure: Error {
+package enum InstallFailure: Error {
     /// The peer's fault.
     case defect(FrameDefect)
     /// The kernel's answer.
@@ -17,9 +17,9 @@ enum InstallFailure: Error {
 /// Makes the pages of received frames present: each once, whole, contiguous ones together.
 ///
 /// Owned by one receiving thread; allocates its staging buffer once.
-@safe struct Installer: ~Copyable {
+@safe package struct Installer: ~Copyable {
     /// Whom an install wakes.
-    enum Wake {
+    package enum Wake {
         /// All threads that sleep in userfaultfd for the pages.
         case everyone
         /// Only those whose events have been read. For the installs of a vCPU, which does not
@@ -36,7 +36,12 @@ enum InstallFailure: Error {
     /// How often an install is tried while the mapping is changing under it.
     private static let mostRetries = 10_000
 
-    init(_ memory: IncomingMemory, wake: Wake) {
+    /// Allocates its buffers.
+    ///
+    /// - Parameters:
+    ///   - memory: Where pages go.
+    ///   - wake: Whom its installs wake.
+    package init(_ memory: IncomingMemory, wake: Wake) {
         self.memory = memory
         self.wake = wake
         let page = GuestPage.byteCount
@@ -68,7 +73,7 @@ enum InstallFailure: Error {
     }
 
     /// Installs what is still missing of a frame's pages, and wakes whoever waits for them.
-    mutating func install(
+    package mutating func install(
         _ frame: borrowing PageFrame,
         arrival: IncomingMemory.Arrival
     ) throws(InstallFailure) {

@@ -3,7 +3,7 @@
 internal import GuestMemory
 internal import LinuxSystem
 internal import MigrationWire
-internal import Transport
+package import Transport
 
 /// Sends every page that has not been sent, on one bulk lane; the body of a thread.
 ///
@@ -14,7 +14,7 @@ internal import Transport
 ///   - memory: Where pages come from.
 ///   - lane: Where they go.
 ///   - index: The lane's number among the bulk ones.
-func streamMemory(_ memory: OutgoingMemory, on lane: any Lane, index: Int) {
+package func streamMemory(_ memory: OutgoingMemory, on lane: any Lane, index: Int) {
     guard memory.awaitStream() else { return }
     do {
         var stream = BackgroundStream(memory, on: lane, index: index)

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import GuestMemory
-internal import LinuxSystem
+package import GuestMemory
+package import LinuxSystem
 internal import MigrationWire
 private import Synchronization
-internal import Transport
+package import Transport
 
 /// Guest memory on its way out: what has been sent, and what all senders have to know.
 ///
 /// Shared by the urgent servers and the background stream. The guest is paused, so the bytes do
 /// not change.
-final class OutgoingMemory: Sendable {
+package final class OutgoingMemory: Sendable {
     /// The guest's memory.
     let ram: GuestRAM
     /// What went wrong first on any sending thread.
-    let failure: FirstFailure
+    package let failure: FirstFailure
     private let sent: PageBitmap
 
     private let digestLow = Atomic<UInt64>(0)
@@ -43,7 +43,7 @@ final class OutgoingMemory: Sendable {
     }
 
     /// Nothing sent yet.
-    init(ram: GuestRAM) throws(SystemError) {
+    package init(ram: GuestRAM) throws(SystemError) {
         self.ram = ram
         sent = try PageBitmap(pageCount: ram.layout.pageCount)
         failure = try FirstFailure()
@@ -168,7 +168,7 @@ final class OutgoingMemory: Sendable {
     var capWait: Duration? { cap.withLock { $0?.wait(at: .now) } }
 
     /// Lets the background stream run, or end.
-    func openStream() { streamGate.store(StreamGate.open.rawValue) }
+    package func openStream() { streamGate.store(StreamGate.open.rawValue) }
 
     /// Ends the background stream after its present batch.
     func stopStream() { streamGate.store(StreamGate.stopped.rawValue) }

@@ -15,6 +15,7 @@ struct Apus: ParsableCommand {
               apus bench demand-paging -b 64M -v 4           # one run, over userfaultfd
               apus bench demand-paging -b 64M -v 4 -w        # the same with memory-fault exits
               apus bench demand-paging --table 1,2,4,8,16    # all ways, in turns, with ratios
+              apus bench lanes                               # page lanes beside their ceilings
 
             \(WorkbenchStatus.help)
             """,
@@ -29,7 +30,7 @@ struct Apus: ParsableCommand {
     struct Bench: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Measures one thing on this host.",
-            subcommands: [DemandPaging.self]
+            subcommands: [DemandPaging.self, Lanes.self]
         )
     }
 }

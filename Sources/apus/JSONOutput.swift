@@ -23,15 +23,21 @@ struct JSONOutput: ExpressibleByArgument {
     /// Writes one line of JSON.
     ///
     /// - Throws: ``BenchFailure`` that names the path.
-    func write(_ value: some Encodable) throws(BenchFailure) {
+    func write(_ value: some Encodable) throws(BenchFailure) { try write(lines: [value]) }
+
+    /// Writes one line of JSON for each value.
+    ///
+    /// - Throws: ``BenchFailure`` that names the path.
+    func write(lines values: [some Encodable]) throws(BenchFailure) {
         do {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-            let line = try encoder.encode(value) + Data("\n".utf8)
+            var text = Data()
+            for value in values { text += try encoder.encode(value) + Data("\n".utf8) }
             if isStandardOutput {
-                try FileHandle.standardOutput.write(contentsOf: line)
+                try FileHandle.standardOutput.write(contentsOf: text)
             } else {
-                try line.write(to: URL(fileURLWithPath: path))
+                try text.write(to: URL(fileURLWithPath: path))
             }
         } catch {
             throw .failed("\(path) cannot be written: \(error)")

@@ -20,7 +20,7 @@ struct RateSeries: Codable {
     var failed: Int { pagesPerSecond.count { $0 == nil } }
 
     /// Nil when all runs failed.
-    var median: Double? { Self.median(pagesPerSecond.compactMap(\.self)) }
+    var median: Double? { apus.median(pagesPerSecond.compactMap(\.self)) }
 
     /// The lowest and the highest; nil when all runs failed.
     var range: (lowest: Double, highest: Double)? {
@@ -37,12 +37,6 @@ struct RateSeries: Codable {
         let ratios = zip(pagesPerSecond, other.pagesPerSecond).compactMap { mine, theirs in
             if let mine, let theirs { mine / theirs } else { nil }
         }
-        return Self.median(ratios)
-    }
-
-    private static func median(_ values: [Double]) -> Double? {
-        guard !values.isEmpty else { return nil }
-        let sorted = values.sorted()
-        return (sorted[(sorted.count - 1) / 2] + sorted[sorted.count / 2]) / 2
+        return apus.median(ratios)
     }
 }

@@ -13,6 +13,13 @@ enum Workbench {
         Command.run([Command.pathOfProduct("apus"), "bench", "demand-paging"] + flags)
     }
 
+    /// Runs `apus bench lanes`.
+    ///
+    /// - Returns: Its exit code, and what it wrote to both outputs.
+    static func lanes(_ flags: [String]) -> (code: Int32, text: String) {
+        Command.run([Command.pathOfProduct("apus"), "bench", "lanes"] + flags)
+    }
+
     /// Runs it with flags that work, and reads its JSON.
     static func json<Value: Decodable>(_ flags: [String]) throws -> Value {
         let (code, text) = page(flags + ["--json"])

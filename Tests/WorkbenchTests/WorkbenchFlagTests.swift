@@ -45,4 +45,33 @@ struct WorkbenchFlagTests {
         #expect(code == 64, "\(text)")
         #expect(text.contains(cause), "\(text)")
     }
+
+    @Test func `the help of lanes says what is measured, and against what`() {
+        let (code, text) = Workbench.lanes(["--help"])
+        #expect(code == 0)
+        for words in [
+            "METRICS:", "round-trip-MEDIUM", "stream-MEDIUM-BACKING", "install-WAY-SIZE",
+            "growth-WAY-SIZE", "Ceiling", "--only", "--rounds", "--sizes", "--require", "--json",
+            "EXAMPLES:", "AllocationTests",
+        ] {
+            #expect(text.contains(words), "\(words)")
+        }
+    }
+
+    @Test(arguments: [
+        (["--rounds", "0"], "1 to 1000"), (["--trips", "0"], "1 to 10000000"),
+        (["-b", "0"], "multiples of 64K"), (["-b", "68K"], "multiples of 64K"),
+        (["-b", "1T"], "up to 16G"), (["-b", "lots"], "-b"), (["--sizes", "68K"], "--sizes"),
+        (["--sizes", "64M,,1G"], "--sizes"), (["--sizes", "65G"], "--sizes"),
+        (["--sizes", "64M,64M"], "--sizes"), (["--only", "speed"], "--only"),
+        (["--only", "stream,"], "--only"), (["--require", "stream"], "--require"),
+        (["--require", "speed=1"], "--require"), (["--require", "stream=-1"], "--require"),
+        (["--require", "stream=x"], "--require"), (["--require", "stream=1,"], "--require"),
+        (["stray"], "stray"),
+    ])
+    func `wrong flags of lanes are refused with their cause`(flags: [String], cause: String) {
+        let (code, text) = Workbench.lanes(flags)
+        #expect(code == 64, "\(text)")
+        #expect(text.contains(cause), "\(text)")
+    }
 }

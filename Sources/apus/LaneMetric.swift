@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// One number of `apus bench lanes`, beside what it cannot be better than.
+struct LaneMetric: Codable {
+    /// What is measured.
+    enum Kind: String, CaseIterable, Codable {
+        /// A request for a page and its answer.
+        case roundTrip = "round-trip"
+        /// The background stream.
+        case stream
+        /// Frames on one thread into absent memory.
+        case install
+        /// The same with more memory, by the page.
+        case growth
+
+        /// What values are, in JSON and for people.
+        var unit: String {
+            switch self {
+            case .roundTrip, .growth: "ns"
+            case .stream, .install: "pages/s"
+            }
+        }
+
+        /// Whether less is better, so that a ratio is required to be so much at the most.
+        var isCost: Bool {
+            switch self {
+            case .roundTrip, .growth: true
+            case .stream, .install: false
+            }
+        }
+
+        /// What the value is compared with.
+        var ceiling: String {
+            switch self {
+            case .roundTrip: "bare ping-pong of the same bytes"
+            case .stream: "slowest stage alone"
+            case .install: "bare loop of decode and ioctl"
+            case .growth: "a page at the first size"
+            }
+        }
+    }
+
+    let formatVersion: Int
+    let kind: Kind
+    /// The kind and what distinguishes the metric, for example `stream-ring-memfd`.
+    let name: String
+    let unit: String
+    /// What the value is compared with.
+    let ceilingOf: String
+    /// A value for each round.
+    private(set) var values: [Double] = []
+    /// The ceiling of each round.
+    private(set) var ceilings: [Double] = []
+    /// Medians of both, and of the rounds' own ratios: what slows a whole round, on a machine that
+    /// has other things to do, is in neither side of it.
+    private(set) var value: Double = 0
+    private(set) var ceiling: Double = 0
+    private(set) var ratio: Double = 0
+
+    private enum CodingKeys: String, CodingKey {
+        case formatVersion = "format_version"
+        case kind, unit, values, ceilings, value, ceiling, ratio
+        case name = "metric"
+        case ceilingOf = "ceiling_of"
+    }
+
+    /// Nothing measured yet.
+    init(_ kind: Kind, _ detail: String) {
+        formatVersion = 1
+        self.kind = kind
+        name = "\(kind.rawValue)-\(detail)"
+        unit = kind.unit
+        ceilingOf = kind.ceiling
+    }
+
+    /// Adds a round.
+    mutating func add(_ value: Double, ceiling: Double) {
+        values.append(value)
+        ceilings.append(ceiling)
+        self.value = median(values) ?? 0
+        self.ceiling = median(ceilings) ?? 0
+        ratio = median(zip(values, ceilings).map { $0 / $1 }) ?? 0
+    }
+
+    /// Whether a name means this metric: its own, or the beginning of it up to a dash.
+    func answers(to name: String) -> Bool {
+        self.name == name || self.name.hasPrefix(name + "-")
+    }
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArgumentParser
+internal import Console
+internal import Foundation
+internal import GuestMemory
+internal import LinuxSystem
+internal import Telemetry
+
+/// `apus bench lanes`: what page lanes, streams and installs are worth.
+struct Lanes: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "How near page lanes, streams and installs come to what this host can do.",
+        discussion: """
+            Each number stands beside its ceiling, which is measured in the same round: what the \
+            same bytes cost over the same medium, or in the same system calls, with nothing \
+            around them. Values are medians of the rounds, ratios medians of the rounds' ratios.
+
+            METRICS:
+              round-trip-MEDIUM      A request of 48 bytes over a page lane, and an answer with
+                                     one page as it is, between two threads. Ceiling: a bare
+                                     ping-pong; for rings two words and two copies in memory.
+                                     In ns; a ratio is to be small.
+              stream-MEDIUM-BACKING  The background stream of a source into a destination that
+                                     installs, of pages that LZ4 halves. Ceiling: the slowest of
+                                     LZ4 alone, and unpacking and installing alone. In pages/s.
+              install-WAY-SIZE       The destination's installer on ready frames of 16 pages.
+                                     Ceiling: one ioctl for each frame, and before it what puts
+                                     the bytes into a memfd. In pages/s.
+              growth-WAY-SIZE        Time of one page with so much memory. Ceiling: the time with
+                                     the first of --sizes. In ns; a ratio is to be small.
+            MEDIUM is ring, unix or tcp (loopback), BACKING memfd or anonymous, WAY continue \
+            (memfd), copy or zero (anonymous); continue and copy are left out at sizes that this \
+            host has no memory for.
+
+            Threads are two at the most: measure on two processors that have nothing else to do. \
+            Allocations are not counted here but by the tests (AllocationTests).
+
+            EXAMPLES:
+              apus bench lanes
+              apus bench lanes --only round-trip,stream-ring --rounds 9
+              apus bench lanes --only install,growth --sizes 64M,512M,2G,8G
+              apus bench lanes --require round-trip-ring=2.0,stream=0.6,growth=1.1 --json
+            """
+    )
+
+    @Option(
+        help: ArgumentHelp(
+            "Measure these alone: metrics, or the beginnings of their names.",
+            valueName: "name,…"
+        )
+    )
+    var only: LaneNames?
+
+    @Option(help: "How often each is measured, in turns.")
+    var rounds = 5
+
+    @Option(help: "Round trips in a round.")
+    var trips = 20_000
+
+    @Option(
+        name: [.customShort("b"), .customLong("bytes")],
+        help: "Memory of a stream. (default: 64M)"
+    )
+    var bytes = ByteCount(bytes: 64 << 20)
+
+    @Option(
+        help: ArgumentHelp("Memory to install: \(SizeList.help).", valueName: "64M,512M")
+    )
+    var sizes: SizeList?
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            Exit with 1 where a ratio is above (round-trip, growth) or below (stream, install) \
+            this. A name holds for all metrics that begin with it, the longest wins.
+            """,
+            valueName: "name=ratio,…"
+        )
+    )
+    var require: LaneLimits?
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            Write JSON, one line for each metric; to standard output, instead of the table, if \
+            --json stands alone.
+            """,
+            valueName: "file"
+        )
+    )
+    var json: JSONOutput?
+
+    func validate() throws {
+        guard (1...1000).contains(rounds) else { throw ValidationError("--rounds takes 1 to 1000") }
+        guard (1...10_000_000).contains(trips) else {
+            throw ValidationError("--trips takes 1 to 10000000")
+        }
+        let frame = ReadyFrames.pagesPerFrame * GuestPage.byteCount
+        guard (1...16 << 30).contains(bytes.bytes), bytes.bytes % frame == 0 else {
+            throw ValidationError("-b takes whole multiples of \(frame >> 10)K, up to 16G")
+        }
+    }
+
+    func run() throws {
+        do throws(BenchFailure) {
+            try measure()
+        } catch {
+            let code: ExitCode =
+                switch error {
+                case .hostUnfit: WorkbenchStatus.hostUnfit
+                case .failed: WorkbenchStatus.failed
+                }
+            ConsoleObserver(program: "apus").noted("\(error)")
+            throw code
+        }
+    }
+
+    private func measure() throws(BenchFailure) {
+        let others = OtherWork()
+        let metrics = try LaneExperiments.measure(
+            LaneExperiments.Plan(
+                only: only,
+                rounds: rounds,
+                trips: trips,
+                streamPageCount: bytes.bytes / GuestPage.byteCount,
+                sizes: (sizes ?? SizeList.standard).sizes
+            )
+        )
+        if let share = others?.share, share > 0.05 {
+            let percent = HumanUnits.significant(share * 100)
+            ConsoleObserver(program: "apus").noted(
+                "other processes took \(percent) % of the processors: streams need two for themselves"
+            )
+        }
+        try json?.write(lines: metrics)
+        if json?.isStandardOutput != true {
+            print(LaneTable.text(metrics, require, rounds: rounds))
+        }
+        let shortfalls = require?.shortfalls(in: metrics) ?? []
+        guard shortfalls.isEmpty else {
+            throw .failed("falls short: " + shortfalls.joined(separator: "; "))
+        }
+    }
+}
