@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 import ProcessSupport
 import Telemetry
 import Testing
@@ -45,11 +46,14 @@ extension EndToEndTests {
             let destination = try bench.destination(
                 to: source.address(),
                 [
-                    "--backing", shape.to, "--run-after", "300ms", "--transport",
+                    "--backing", shape.to, "--listen", bench.folder.address(), "--transport",
                     shape.transport == "ring" ? "ring" : "socket",
                 ]
             )
-            #expect(try destination.waitForEnd() == .exited(0), "\(destination.log)")
+            // It listens when the report has been written.
+            _ = try destination.address()
+            try destination.letGuestRun(milliseconds: 100)
+            #expect(try destination.end(by: SIGTERM) == .exited(0), "\(destination.log)")
             let report = try expectSuccess(from: source, to: destination)
             #expect(report.machine.backing == shape.to)
             #expect(report.machine.vcpuCount == shape.vCPUs)

@@ -137,6 +137,37 @@ package final class ApusProcess {
         return 0
     }
 
+    /// Lets the vCPUs of its machine run for a while: so long by the processor time they take,
+    /// which a busy host does not change.
+    ///
+    /// - Parameters:
+    ///   - milliseconds: Of all vCPUs together, a multiple of 10.
+    ///   - seconds: The limit by the clock on the wall.
+    /// - Throws: When the process ends before, or the limit is reached.
+    package func letGuestRun(milliseconds: Int, within seconds: Double = 20) throws {
+        let start = guestTicks
+        // The kernel counts them in USER_HZ, 100 a second.
+        let isDone = waitUntil(within: seconds) {
+            guestTicks >= start + milliseconds / 10 || !process.isRunning
+        }
+        guard isDone, process.isRunning else {
+            throw failure(isDone ? "ended" : "has a guest that does not run")
+        }
+    }
+
+    /// Processor time of the vCPU threads.
+    private var guestTicks: Int {
+        let tasks = "/proc/\(processID)/task"
+        let numbers = (try? FileManager.default.contentsOfDirectory(atPath: tasks)) ?? []
+        return numbers.map { number in
+            // "1234 (vcpu-0) R ..."; user time is field 14, system time field 15.
+            let halves = Self.text("\(tasks)/\(number)/stat").split(separator: ") ")
+            guard halves.count == 2, halves[0].contains("(vcpu-") else { return 0 }
+            let fields = halves[1].split(separator: " ")
+            return fields.count > 12 ? (Int(fields[11]) ?? 0) + (Int(fields[12]) ?? 0) : 0
+        }.reduce(0, +)
+    }
+
     /// An error that shows what the process said.
     package func failure(_ text: String) -> ProcessFailure {
         ProcessFailure("\(name) \(text); its log:\n\(log.suffix(2000))")
