@@ -59,7 +59,8 @@ extension EndToEndTests {
             // Stopped, it accepts connections (the kernel does) and answers nothing.
             source.send(SIGSTOP)
             let destination = try bench.destination(to: source.address())
-            pause(seconds: 0.3)
+            #expect(waitUntil(within: 10) { destination.hasSocket })
+            pause(seconds: 0.1)
             #expect(destination.isRunning)
             #expect(try source.end(by: SIGKILL) == .killed(signal: SIGKILL))
             #expect(try destination.waitForEnd(within: 5) == .exited(10), "\(destination.log)")

@@ -137,6 +137,17 @@ package final class ApusProcess {
         return 0
     }
 
+    /// Whether it has opened a socket, which for a destination is its connection.
+    package var hasSocket: Bool {
+        let folder = "/proc/\(processID)/fd"
+        let files = FileManager.default
+        let numbers = (try? files.contentsOfDirectory(atPath: folder)) ?? []
+        return numbers.contains { number in
+            let link = try? files.destinationOfSymbolicLink(atPath: "\(folder)/\(number)")
+            return link?.hasPrefix("socket:") == true
+        }
+    }
+
     /// Lets the vCPUs of its machine run for a while: so long by the processor time they take,
     /// which a busy host does not change.
     ///
