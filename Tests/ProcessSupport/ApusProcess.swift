@@ -71,6 +71,8 @@ package final class ApusProcess {
 
     deinit {
         if process.isRunning { Glibc.kill(processID, SIGKILL) }
+        // A test that fails for it may have looked at another process only.
+        if log.contains("triple fault") { print("\(name) said:\n\(log)") }
     }
 
     /// The kernel's number of the process.
