@@ -165,16 +165,8 @@ struct DemandPaging: ParsableCommand {
     }
 
     func run() throws {
-        do throws(BenchFailure) {
+        try WorkbenchStatus.concluding { () throws(BenchFailure) in
             if let table { try measureTable(table) } else { try measureOnce() }
-        } catch {
-            let code: ExitCode =
-                switch error {
-                case .hostUnfit: WorkbenchStatus.hostUnfit
-                case .failed: WorkbenchStatus.failed
-                }
-            ConsoleObserver(program: "apus").noted("\(error)")
-            throw code
         }
     }
 

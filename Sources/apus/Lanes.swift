@@ -103,16 +103,8 @@ struct Lanes: ParsableCommand {
     }
 
     func run() throws {
-        do throws(BenchFailure) {
+        try WorkbenchStatus.concluding { () throws(BenchFailure) in
             try measure()
-        } catch {
-            let code: ExitCode =
-                switch error {
-                case .hostUnfit: WorkbenchStatus.hostUnfit
-                case .failed: WorkbenchStatus.failed
-                }
-            ConsoleObserver(program: "apus").noted("\(error)")
-            throw code
         }
     }
 

@@ -10,6 +10,19 @@ enum WorkbenchStatus {
     /// This host lacks something.
     static let hostUnfit = ExitCode(ExitStatus.hostUnfit.rawValue)
 
+    /// Runs a benchmark; a failure is told and becomes its exit code.
+    static func concluding(_ benchmark: () throws(BenchFailure) -> Void) throws(ExitCode) {
+        do {
+            try benchmark()
+        } catch {
+            ConsoleObserver(program: "apus").noted("\(error)")
+            switch error {
+            case .hostUnfit: throw hostUnfit
+            case .failed: throw failed
+            }
+        }
+    }
+
     /// For `--help`: code and meaning, a line each.
     static let help = """
         EXIT CODES:
