@@ -58,6 +58,10 @@ let package = Package(
             providers: [.apt(["libxxhash-dev"])]
         ),
         .target(name: "CGuest"),
+        .target(
+            name: "CAllocationCounter",
+            cSettings: [.enableWarning("all"), .enableWarning("extra")]
+        ),
         library("LinuxSystem", ["CLinux"]),
         library("GuestMemory", ["LinuxSystem"]),
         library("KVM", ["CLinux", "LinuxSystem", "GuestMemory"]),
@@ -109,9 +113,9 @@ let package = Package(
         executable(
             "apus",
             [
-                "CGuest", "LinuxSystem", "GuestMemory", "KVM", "Userfault", "MigrationWire",
-                "Transport", "Telemetry", "MigrationSource", "MigrationDestination", "Console",
-                argumentParser,
+                "CAllocationCounter", "CGuest", "LinuxSystem", "GuestMemory", "KVM", "Userfault",
+                "MigrationWire", "Transport", "Telemetry", "MigrationSource",
+                "MigrationDestination", "Console", argumentParser,
             ]
         ),
         tests("TelemetryTests", ["LinuxSystem", "Telemetry"]),
@@ -120,11 +124,6 @@ let package = Package(
             dependencies: ["LinuxSystem", "GuestMemory", "KVM", "Userfault"],
             path: "Tests/TestSupport",
             swiftSettings: strict
-        ),
-        .target(
-            name: "CAllocationCounter",
-            path: "Tests/CAllocationCounter",
-            cSettings: [.enableWarning("all"), .enableWarning("extra")]
         ),
         tests("LinuxSystemTests", ["CLinux", "LinuxSystem", "TestSupport"]),
         tests("GuestMemoryTests", ["LinuxSystem", "GuestMemory", "TestSupport"]),
@@ -169,8 +168,8 @@ let package = Package(
         tests(
             "PairTests",
             [
-                "LinuxSystem", "GuestMemory", "MigrationWire", "Transport", "Machine", "Telemetry",
-                "MigrationSource", "MigrationDestination", "TestSupport",
+                "LinuxSystem", "GuestMemory", "KVM", "Userfault", "MigrationWire", "Transport",
+                "Machine", "Telemetry", "MigrationSource", "MigrationDestination", "TestSupport",
             ]
         ),
         .target(

@@ -144,3 +144,15 @@ int clinux_install_handler(int signal, void (*handler)(int)) {
 int clinux_sigrtmin(void) { return SIGRTMIN; }
 
 const char *clinux_errno_name(int code) { return strerrorname_np(code); }
+
+int clinux_stand_back(int nice, uint64_t slice_nanoseconds) {
+    // Kernel ABI: struct sched_attr, its first version.
+    struct {
+        uint32_t size, policy;
+        uint64_t flags;
+        int32_t nice;
+        uint32_t priority;
+        uint64_t runtime, deadline, period;
+    } attributes = {.size = 48, .nice = nice, .runtime = slice_nanoseconds};
+    return syscall(SYS_sched_setattr, 0, &attributes, 0) < 0 ? -errno : 0;
+}

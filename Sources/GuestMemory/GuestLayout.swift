@@ -87,6 +87,13 @@ package struct GuestLayout: Equatable, Sendable, CustomStringConvertible {
     /// Bytes in all regions.
     package var byteCount: Int { pageCount << GuestPage.shift }
 
+    /// Whether every region begins and ends at a multiple of so many bytes.
+    package func isAligned(to byteCount: Int) -> Bool {
+        regions.allSatisfy {
+            $0.guestAddress % UInt64(byteCount) == 0 && $0.endAddress % UInt64(byteCount) == 0
+        }
+    }
+
     /// Finds the page a guest physical address lies in; nil outside guest memory.
     package func page(at guestAddress: UInt64) -> PageIndex? {
         var before = 0

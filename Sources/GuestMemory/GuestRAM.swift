@@ -6,8 +6,27 @@ package import LinuxSystem
 package enum Backing: String, CaseIterable, Sendable {
     /// Private anonymous memory.
     case anonymous
-    /// A memfd, mapped a second time to be written behind the guest's back.
+    /// A memfd, whose pages are written past the guest's mapping.
     case memfd
+    /// A memfd of huge pages of 2 MiB, which somebody has reserved; mapped a second time to be
+    /// written.
+    case hugetlb
+
+    /// Whether it is a file, so that a page can be filled before it becomes present.
+    package var isFile: Bool {
+        switch self {
+        case .anonymous: false
+        case .memfd, .hugetlb: true
+        }
+    }
+
+    /// Guest pages in a host page, which is the least that can become present: 1 or 512.
+    package var pagesPerHostPage: Int {
+        switch self {
+        case .anonymous, .memfd: 1
+        case .hugetlb: MemoryFile.Pages.huge.byteCount / GuestPage.byteCount
+        }
+    }
 }
 
 /// All memory of a guest, in one mapping, page `n` at offset `n * 4096`.
@@ -21,43 +40,76 @@ package enum Backing: String, CaseIterable, Sendable {
     package let backing: Backing
     /// The mapping that the guest runs on.
     package let mapping: Mapping
-    private let alias: Mapping?
+    private let storage: Storage
+
+    /// How pages are filled before they become present.
+    private enum Storage: ~Copyable, Sendable {
+        /// Not at all.
+        case anonymous
+        /// By writing to the file, which costs half of what writing through a second mapping does:
+        /// no page fault, and nothing to clear first.
+        case file(MemoryFile)
+        /// Through a second mapping: files of huge pages cannot be written.
+        case mappedTwice(Mapping)
+    }
 
     /// Reserves the memory; no page is present yet.
     ///
-    /// Transparent huge pages are off: a huge page would make pages present that never arrived.
+    /// Transparent huge pages are off: one would make pages present that never arrived.
     ///
     /// - Parameters:
     ///   - layout: Where the memory lies for the guest.
-    ///   - backing: What it is made of.
-    ///   - pages: The pages of a memfd, which are then also the least that can become present.
+    ///   - backing: What it is made of; `obstacle(to:_:)` knows whether it can be.
     /// - Throws: ``SystemError``, for example `ENOMEM` where too few huge pages are reserved.
-    package init(
-        layout: GuestLayout,
-        backing: Backing,
-        pages: MemoryFile.Pages = .ordinary
-    ) throws(SystemError) {
+    package init(layout: GuestLayout, backing: Backing) throws(SystemError) {
         self.layout = layout
         self.backing = backing
         switch backing {
         case .anonymous:
             mapping = try Mapping(.anonymous, byteCount: layout.byteCount)
-            alias = nil
+            storage = .anonymous
         case .memfd:
+            let file = try MemoryFile(name: Self.fileName, byteCount: layout.byteCount)
+            mapping = try Mapping(.shared(file.descriptor.rawValue), byteCount: layout.byteCount)
+            storage = .file(file)
+        case .hugetlb:
             let file = try MemoryFile(
-                name: "apus-guest",
+                name: Self.fileName,
                 byteCount: layout.byteCount,
-                pages: pages
+                pages: .huge
             )
             mapping = try Mapping(.shared(file.descriptor.rawValue), byteCount: layout.byteCount)
-            alias = try Mapping(.shared(file.descriptor.rawValue), byteCount: layout.byteCount)
+            storage = .mappedTwice(
+                try Mapping(.shared(file.descriptor.rawValue), byteCount: layout.byteCount)
+            )
         }
         try mapping.disableHugePages()
-        try alias?.disableHugePages()
     }
 
-    /// Why this host has too little memory for a layout, with the remedy; nil when it has enough.
-    package static func shortage(of layout: GuestLayout) -> String? {
+    private static let fileName = "apus-guest"
+
+    /// Why this host cannot hold a layout, with the remedy; nil when it can.
+    package static func obstacle(to layout: GuestLayout, _ backing: Backing) -> String? {
+        switch backing {
+        case .anonymous, .memfd: shortage(for: layout)
+        case .hugetlb: hugePageObstacle(to: layout)
+        }
+    }
+
+    private static func hugePageObstacle(to layout: GuestLayout) -> String? {
+        let byteCount = MemoryFile.Pages.huge.byteCount
+        guard layout.isAligned(to: byteCount) else {
+            return "guest memory \(layout) is not made of whole huge pages of 2 MiB: choose a "
+                + "multiple of 2 MiB, or another --backing"
+        }
+        let needed = layout.byteCount / byteCount
+        let available = Host.availableHugePages
+        guard available < needed else { return nil }
+        return "too few huge pages: the guest needs \(needed) of 2 MiB, and this host has "
+            + "\(available) to spare: sysctl vm.nr_hugepages=N reserves N in all"
+    }
+
+    private static func shortage(for layout: GuestLayout) -> String? {
         let margin = 64 << 20
         guard let available = Host.availableMemoryBytes, available < layout.byteCount + margin
         else { return nil }
@@ -75,29 +127,34 @@ package enum Backing: String, CaseIterable, Sendable {
         return unsafe UnsafeMutableRawBufferPointer(start: base, count: range.byteCount)
     }
 
-    /// The same pages through the second mapping of a memfd: writing there fills the page cache
-    /// without making the page present for the guest.
+    /// Fills pages of a file behind the guest's back: they are in the page cache then, and still not
+    /// present for the guest.
     ///
-    /// Nil for anonymous memory.
-    package func aliasBytes(of range: PageRange) -> UnsafeMutableRawBufferPointer? {
+    /// Safe from several threads for different pages.
+    ///
+    /// - Parameters:
+    ///   - range: Pages of this memory that are not present; it is a file.
+    ///   - contents: Their bytes, which must not change during the call.
+    /// - Throws: ``SystemError`` where the kernel has no memory for them.
+    package func fillBehind(
+        _ range: PageRange,
+        with contents: UnsafeRawBufferPointer
+    ) throws(SystemError) {
+        precondition(contents.count == range.byteCount, "another number of bytes")
         let start = offset(of: range)
-        switch alias {
-        case .some(let alias):
-            return unsafe UnsafeMutableRawBufferPointer(
-                start: alias.base + start,
-                count: range.byteCount
-            )
-        case .none:
-            return nil
+        switch storage {
+        case .anonymous: preconditionFailure("anonymous memory has nothing behind it")
+        case .file(let file): try unsafe file.write(contents, at: start)
+        case .mappedTwice(let alias):
+            unsafe UnsafeMutableRawBufferPointer(start: alias.base + start, count: range.byteCount)
+                .copyMemory(from: contents)
         }
     }
 
-    /// Forgets the page table entries of the second mapping, so that its pages do not count twice
-    /// as resident.
-    ///
-    /// The contents stay.
-    package func releaseAlias() throws(SystemError) {
-        try alias?.dropEntries()
+    /// The pages that become present together with a page: a host page of them.
+    package func hostPage(of page: PageIndex) -> PageRange {
+        let count = backing.pagesPerHostPage
+        return PageRange(first: PageIndex(page.rawValue / count * count), count: count)
     }
 
     /// Finds the page that a host address lies in; nil outside this memory.

@@ -24,6 +24,15 @@ package enum Host {
         kibibytes(of: "MemAvailable:", in: "/proc/meminfo")
     }
 
+    /// Huge pages of 2 MiB that nobody has taken or been promised.
+    package static var availableHugePages: Int {
+        let folder = "/sys/kernel/mm/hugepages/hugepages-2048kB/"
+        guard let free = number(in: folder + "free_hugepages"),
+            let promised = number(in: folder + "resv_hugepages")
+        else { return 0 }
+        return max(0, free - promised)
+    }
+
     /// The most memory this process has had resident so far, in bytes.
     package static var peakResidentBytes: Int {
         kibibytes(of: "VmHWM:", in: "/proc/self/status") ?? 0
@@ -49,6 +58,10 @@ package enum Host {
             count += result
         }
         return String(decoding: bytes[..<count], as: UTF8.self)
+    }
+
+    private static func number(in path: String) -> Int? {
+        contents(of: path)?.split(separator: "\n").first.flatMap { Int($0) }
     }
 
     private static func kibibytes(of field: String, in path: String) -> Int? {

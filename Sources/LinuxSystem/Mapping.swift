@@ -106,9 +106,4 @@ extension Mapping {
             }
         }
     }
-
-    /// Drops the page table entries of a shared mapping; the file keeps the contents.
-    package func dropEntries() throws(SystemError) {
-        try advise(MADV_DONTNEED, offset: 0, byteCount: byteCount)
-    }
 }

@@ -55,6 +55,34 @@ package struct MemoryFile: ~Copyable, Sendable {
         self.byteCount = byteCount
     }
 
+    /// Writes into the file, past all mappings of it.
+    ///
+    /// - Parameters:
+    ///   - bytes: Must not change during the call.
+    ///   - offset: Where the first byte goes, not negative; all of them must fit.
+    /// - Throws: ``SystemError``, for example `ENOMEM` where there is no memory left, and `EINVAL`
+    ///   for huge pages, whose files cannot be written.
+    ///
+    /// Kernel interface: pwrite(2). The kernel lets one thread at a time write to a file.
+    package func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(SystemError) {
+        var done = 0
+        while done < bytes.count {
+            let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[done...])
+            let count = unsafe pwrite(
+                descriptor.rawValue,
+                rest.baseAddress,
+                rest.count,
+                offset + done
+            )
+            if count < 0 && errno == EINTR { continue }
+            guard count > 0 else {
+                let code = count < 0 ? errno : ENOSPC
+                throw SystemError(code: code, operation: "pwrite of a memfd")
+            }
+            done += count
+        }
+    }
+
     /// Takes over a descriptor that another process made; nil unless it is a memfd of exactly the
     /// right size, sealed so that nobody can change it.
     ///

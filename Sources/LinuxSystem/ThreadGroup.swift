@@ -48,6 +48,19 @@ package func currentThreadID() -> CInt {
     clinux_gettid()
 }
 
+/// Has the calling thread stand back behind others: for background work.
+///
+/// When processors are short it gets a third of what others get, and any of them that wakes takes
+/// its place at once: the kernel lets a thread go on to the end of its slice unless one with a
+/// shorter slice wakes, and this one's is longer than all that are not set. Where the kernel
+/// refuses, nothing changes.
+///
+/// Kernel interface: sched_setattr(2) with nice 5 and a slice of 4 ms; slices since Linux 6.12, before
+/// that wake-ups look at nice values alone.
+package func standBack() {
+    _ = clinux_stand_back(5, 4_000_000)
+}
+
 /// Lets another thread run on this processor.
 ///
 /// Kernel interface: sched_yield(2).

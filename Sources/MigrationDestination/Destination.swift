@@ -129,7 +129,10 @@ package final class Destination {
         prepared.vcpuCount = machine.description.vcpuCount
         prepared.urgentLanes = UInt32(urgentLanes)
         prepared.bulkLanes = UInt32(options.streams)
-        prepared.prefetchPages = UInt32(options.prefetchPages)
+        let pagesPerRequest = options.backing.pagesPerHostPage
+        prepared.pagesPerRequest = UInt32(pagesPerRequest)
+        // A huge page is ahead of its vCPU by itself.
+        prepared.prefetchPages = pagesPerRequest == 1 ? UInt32(options.prefetchPages) : 0
         prepared.streamBytesPerSecond = options.streamBytesPerSecond ?? 0
         become(.switchover)
         try control.send(.prepared(prepared))
@@ -313,7 +316,7 @@ package final class Destination {
     }
 
     private func reserve(_ layout: GuestLayout) throws(MigrationError) -> GuestRAM {
-        if let shortage = GuestRAM.shortage(of: layout) { throw .host(shortage) }
+        if let obstacle = GuestRAM.obstacle(to: layout, options.backing) { throw .host(obstacle) }
         do {
             return try GuestRAM(layout: layout, backing: options.backing)
         } catch {
@@ -356,7 +359,7 @@ package final class Destination {
     /// Opens all page lanes and starts what serves them, the vCPUs' threads among them.
     ///
     /// Urgent lanes are first those of the fault readers, then, where vCPUs serve their own
-    /// faults, one for each vCPU.
+    /// faults, those of the vCPUs.
     ///
     /// - Returns: How many urgent lanes there are.
     private func openLanes(
@@ -365,15 +368,16 @@ package final class Destination {
         _ machine: Machine
     ) throws(MigrationError) -> Int {
         let readers = options.faultReaders
-        let exiting =
-            switch machine.faultExits.path {
-            case .nowait, .attributes: Int(machine.description.vcpuCount)
-            case .userfault: 0
-            }
         var servers: [VCPUFaultServer] = []
-        for index in 0..<exiting {
-            let lane = try open(.urgent(UInt8(readers + index)), key)
-            servers.append(VCPUFaultServer(memory, on: lane, latencies: makeRing()))
+        var vCPULanes: [any Lane] = []
+        switch machine.faultExits.path {
+        case .nowait, .attributes:
+            let vCPUs = Int(machine.description.vcpuCount)
+            for index in 0..<min(vCPUs, options.mostVCPULanes) {
+                vCPULanes.append(try open(.urgent(UInt8(readers + index)), key))
+            }
+            servers = VCPUFaultServer.make(for: vCPUs, memory, on: vCPULanes, makeRing: makeRing)
+        case .userfault: break
         }
         do {
             try machine.startThreads { [servers] vCPU, address, _ in
@@ -399,7 +403,7 @@ package final class Destination {
         }
         let rings = lanes.count { $0.carrier == .ring }
         observer.noted("page lanes: \(rings) over rings, \(lanes.count - rings) over sockets")
-        return readers + exiting
+        return readers + vCPULanes.count
     }
 
     private func makeRing() -> LatencyRing {
@@ -523,7 +527,6 @@ package final class Destination {
         try? machine?.faultExits.disarm()
         try? memory?.unregister()
         loaders.joinAll()
-        try? memory?.ram.releaseAlias()
         control?.shutdown()
     }
 

@@ -15,6 +15,9 @@ package struct DestinationOptions: Sendable {
     package var streamBytesPerSecond: UInt64?
     /// The most pages that the source sends ahead of a vCPU that walks through memory, 0 to 64.
     package var prefetchPages = 16
+    /// The most urgent lanes of vCPUs, 1 to 64, where they serve their own faults; they share
+    /// lanes when there are more of them.
+    package var mostVCPULanes = 16
     /// Fault readers, each with an urgent lane of its own, 1 to 64.
     package var faultReaders = 1
     /// The longest wait for the source to pause its guest and send the state.

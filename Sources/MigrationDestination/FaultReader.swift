@@ -58,11 +58,12 @@ private func requestPages(
     let now = MonotonicTime.now
     for index in 0..<batch.count {
         guard let event = batch[index],
-            let page = memory.ram.page(atHostAddress: event.address)
+            let touched = memory.ram.page(atHostAddress: event.address)
         else { continue }
+        let page = memory.ram.hostPage(of: touched).first
         let waiter = isVCPU(event.threadID) ? RequestClass.vCPU : .kernelOrDevice
         memory.faults.countUserfault(by: waiter)
-        if memory.pages.markRequested(page) == .absent { sender.add(page, waiter) }
+        if memory.markRequested(page) == .absent { sender.add(page, waiter) }
     }
     try sender.send(seen: now)
 }

@@ -15,6 +15,8 @@ package final class IncomingMemory: Sendable {
     let ram: GuestRAM
     /// What is known of each page.
     package let pages: PageMap
+    /// What is known of each host page; nil where a host page is a page of the guest.
+    private let hostPages: HostPageMap?
     let userfault: Userfaultfd
     /// The switch for memory-fault exits.
     let exits: FaultExits
@@ -34,17 +36,12 @@ package final class IncomingMemory: Sendable {
     private let streamed = Atomic<Int>(0)
     private let zero = Atomic<Int>(0)
     private let duplicate = Atomic<Int>(0)
-    private let aliasPages = Atomic<Int>(0)
 
     private let firstFault = Atomic<UInt64>(0)
     private let lastPage = Atomic<UInt64>(0)
     private let requestsSent = Atomic<Int>(0)
-    private let requestsAnswered = Atomic<Int>(0)
+    private let pagesAnswered = Atomic<Int>(0)
     private let streamsOpen: Atomic<Int>
-
-    /// Pages written through the alias mapping before its page table entries are dropped, so
-    /// that they do not count twice as resident: 16 MiB.
-    private static let mostAliasPages = 4096
 
     /// All pages absent, and touches of them reported from now on.
     ///
@@ -65,7 +62,12 @@ package final class IncomingMemory: Sendable {
         self.exits = exits
         streamsOpen = Atomic(streams)
         do {
-            pages = try PageMap(pageCount: ram.layout.pageCount)
+            let pageCount = ram.layout.pageCount
+            pages = try PageMap(pageCount: pageCount)
+            let pagesPerHostPage = ram.backing.pagesPerHostPage
+            hostPages =
+                pagesPerHostPage == 1
+                ? nil : try HostPageMap(pageCount: pageCount, pagesPerHostPage: pagesPerHostPage)
             failure = try FirstFailure()
             complete = try EventFD()
             stopReaders = try EventFD()
@@ -90,6 +92,36 @@ package final class IncomingMemory: Sendable {
     /// Host virtual address of a page.
     func address(of range: PageRange) -> UInt {
         ram.mapping.address + UInt(range.byteOffset)
+    }
+
+    // MARK: Host pages
+
+    /// Notes that a request for an absent page goes out: for the whole host page, by the number of
+    /// its first page.
+    ///
+    /// - Returns: The state before. The caller sends the request when that was `.absent`, and only
+    ///   then.
+    func markRequested(_ page: PageIndex) -> PageState {
+        guard let hostPages else { return pages.markRequested(page) }
+        if pages.state(of: page) == .installed { return .installed }
+        // Some of its pages may have come with the stream. The answer overtakes the others.
+        return hostPages.markRequested(page) ? .absent : .requested
+    }
+
+    /// Whether an answer may be what makes a page present: nobody else is installing it.
+    func mayComeByAnswer(_ page: PageIndex) -> Bool {
+        let state = pages.state(of: page)
+        return hostPages == nil ? state == .requested : state != .installed
+    }
+
+    /// What can be made present once claimed pages have been written.
+    ///
+    /// - Parameter range: Pages of one host page, where a host page has several.
+    /// - Returns: These pages, or their whole host page if they were the last of it; nil while
+    ///   others of it are still to come.
+    func complete(_ range: PageRange) -> PageRange? {
+        guard let hostPages else { return range }
+        return hostPages.fill(range) ? ram.hostPage(of: range.first) : nil
     }
 
     // MARK: Counting
@@ -128,8 +160,8 @@ package final class IncomingMemory: Sendable {
     ///
     /// For vCPU threads: the call may itself sleep in userfaultfd, until a fault reader helps.
     func repair(_ page: PageIndex) throws(SystemError) {
-        let range = PageRange(first: page, count: 1)
-        if try isContinued(address(of: range)) {
+        let range = ram.hostPage(of: page)
+        if try isContinued(range) {
             faults.countContinued()
         } else {
             try ram.mapping.populate(offset: range.byteOffset, byteCount: range.byteCount)
@@ -141,20 +173,21 @@ package final class IncomingMemory: Sendable {
     ///
     /// Never sleeps.
     func wakeLate(_ page: PageIndex) throws(SystemError) {
-        let address = address(of: PageRange(first: page, count: 1))
-        if try isContinued(address) {
+        let range = ram.hostPage(of: page)
+        if try isContinued(range) {
             faults.countContinued()
         } else {
-            try userfault.wake(address: address, byteCount: GuestPage.byteCount)
+            try userfault.wake(address: address(of: range), byteCount: range.byteCount)
         }
     }
 
-    /// Maps a page of a memfd again; false when it is mapped, or no longer registered.
-    private func isContinued(_ address: UInt) throws(SystemError) -> Bool {
-        guard ram.backing == .memfd else { return false }
+    /// Maps a host page of a file again; false when it is mapped, or no longer registered.
+    private func isContinued(_ range: PageRange) throws(SystemError) -> Bool {
+        guard ram.backing.isFile else { return false }
+        let address = address(of: range)
         for _ in 0..<1000 {
             do {
-                switch try userfault.continue(address: address, byteCount: GuestPage.byteCount) {
+                switch try userfault.continue(address: address, byteCount: range.byteCount) {
                 case .installed, .partly: return true
                 case .alreadyPresent: return false
                 case .retry: yieldProcessor()
@@ -173,16 +206,9 @@ package final class IncomingMemory: Sendable {
         duplicate.wrappingAdd(1, ordering: .relaxed)
     }
 
-    /// Pages were written through the alias mapping.
-    func countAlias(pages count: Int) throws(SystemError) {
-        let total = aliasPages.wrappingAdd(count, ordering: .relaxed).newValue
-        // One thread crosses each multiple of the limit.
-        if total / Self.mostAliasPages != (total - count) / Self.mostAliasPages {
-            try ram.releaseAlias()
-        }
-    }
-
     /// Requests went out; `instant` is when their faults were seen.
+    ///
+    /// A request is for one host page.
     func countRequests(_ count: Int, at instant: MonotonicTime) {
         requestsSent.wrappingAdd(count, ordering: .relaxed)
         _ = firstFault.compareExchange(
@@ -192,9 +218,9 @@ package final class IncomingMemory: Sendable {
         )
     }
 
-    /// Requests were answered.
-    func countAnswers(_ count: Int) {
-        requestsAnswered.wrappingAdd(count, ordering: .relaxed)
+    /// Pages came as answers to requests.
+    func countAnswers(pages count: Int) {
+        pagesAnswered.wrappingAdd(count, ordering: .relaxed)
     }
 
     /// One bulk lane has come to its end.
@@ -219,7 +245,8 @@ package final class IncomingMemory: Sendable {
             zero: zero.load(ordering: .relaxed),
             duplicate: duplicate.load(ordering: .relaxed),
             requestsSent: requestsSent.load(ordering: .relaxed),
-            requestsAnswered: requestsAnswered.load(ordering: .relaxed),
+            requestsAnswered: pagesAnswered.load(ordering: .relaxed)
+                / ram.backing.pagesPerHostPage,
             firstFault: Self.instant(firstFault.load(ordering: .relaxed)),
             lastPage: Self.instant(lastPage.load(ordering: .acquiring))
         )
@@ -246,9 +273,9 @@ package struct IncomingTotals {
     package let zero: Int
     /// Pages that came once more, and were dropped.
     package let duplicate: Int
-    /// Pages requested.
+    /// Requests, each for one host page.
     package let requestsSent: Int
-    /// Pages that came on urgent lanes.
+    /// Requests whose answers have come whole.
     package let requestsAnswered: Int
     /// When the first touch of an absent page was seen.
     package let firstFault: MonotonicTime?
@@ -261,7 +288,7 @@ extension Userfaultfd.Mode {
     package init(for backing: Backing) {
         switch backing {
         case .anonymous: self = .missing
-        case .memfd: self = .missingAndMinor
+        case .memfd, .hugetlb: self = .missingAndMinor
         }
     }
 }

@@ -31,12 +31,11 @@ package enum InstallFailure: Error {
     private let memory: IncomingMemory
     private let wake: Wake
     private let staging: UnsafeMutableRawBufferPointer
-    private let zeroPage: UnsafeMutableRawBufferPointer
 
     /// How often an install is tried while the mapping is changing under it.
     private static let mostRetries = 10_000
 
-    /// Allocates its buffers.
+    /// Allocates its buffer.
     ///
     /// - Parameters:
     ///   - memory: Where pages go.
@@ -44,32 +43,43 @@ package enum InstallFailure: Error {
     package init(_ memory: IncomingMemory, wake: Wake) {
         self.memory = memory
         self.wake = wake
-        let page = GuestPage.byteCount
-        unsafe staging = .allocate(byteCount: WireLimits.payloadByteCount, alignment: page)
-        unsafe zeroPage = .allocate(byteCount: page, alignment: page)
-        unsafe zeroPage.initializeMemory(as: UInt8.self, repeating: 0)
+        unsafe staging = .allocate(
+            byteCount: WireLimits.payloadByteCount,
+            alignment: GuestPage.byteCount
+        )
     }
 
     deinit {
         unsafe staging.deallocate()
-        unsafe zeroPage.deallocate()
     }
 
     /// Pages this thread has claimed, decoded, and not yet installed.
-    private struct Run {
+    @safe private struct Run {
         let first: PageIndex
-        let contents: Contents
+        var contents: Contents
         var count = 0
         var zeroCount = 0
         var digest = PageDigest()
+        /// Of pages in the frame, their bytes there.
+        var bytes: UnsafeRawBufferPointer
 
-        enum Contents { case staged, alias, zero }
+        /// Where the decoded pages are.
+        enum Contents {
+            /// In the frame itself, which holds them as they are, one behind the other.
+            case frame
+            /// In the staging buffer.
+            case staged
+            /// Nowhere: they are zero, and the kernel has such pages.
+            case zero
+        }
+
+        init(first: PageIndex, _ contents: Contents, _ bytes: UnsafeRawBufferPointer) {
+            self.first = first
+            self.contents = contents
+            unsafe self.bytes = unsafe bytes
+        }
 
         var range: PageRange { PageRange(first: first, count: count) }
-
-        func continues(with page: PageIndex, _ contents: Contents) -> Bool {
-            contents == self.contents && page.rawValue == first.rawValue + count
-        }
     }
 
     /// Installs what is still missing of a frame's pages, and wakes whoever waits for them.
@@ -87,12 +97,14 @@ package enum InstallFailure: Error {
                 memory.countDuplicate()
                 continue
             }
-            let contents = contents(for: entry)
-            if let open = run, !open.continues(with: entry.page, contents) {
-                try finish(open, arrival)
-                run = nil
+            var current = unsafe Run(first: entry.page, contents(for: entry), bytes)
+            if let open = run {
+                if let longer = lengthen(open, with: current) {
+                    current = longer
+                } else {
+                    try finish(open, arrival)
+                }
             }
-            var current = run ?? Run(first: entry.page, contents: contents)
             try unsafe take(entry, bytes, into: &current)
             run = current
         }
@@ -111,10 +123,42 @@ package enum InstallFailure: Error {
     }
 
     private func contents(for entry: PageEntry) -> Run.Contents {
-        switch (memory.ram.backing, entry.encoding) {
-        case (.memfd, _): .alias
-        case (.anonymous, .zero): .zero
-        case (.anonymous, .raw), (.anonymous, .lz4): .staged
+        switch entry.encoding {
+        case .zero: memory.ram.backing.isFile ? .staged : .zero
+        case .raw: .frame
+        case .lz4: .staged
+        }
+    }
+
+    /// A run that goes on with what would begin another; nil when it cannot.
+    ///
+    /// Pages that travel as they are need no staging, unless their neighbours do: one system call
+    /// more costs more than to copy a few pages.
+    private func lengthen(_ run: Run, with next: Run) -> Run? {
+        let pagesPerHostPage = memory.ram.backing.pagesPerHostPage
+        guard next.first.rawValue == run.first.rawValue + run.count,
+            pagesPerHostPage == 1 || next.first.rawValue % pagesPerHostPage != 0
+        else { return nil }
+        switch (run.contents, next.contents) {
+        case (.staged, .staged), (.staged, .frame), (.zero, .zero): return run
+        case (.frame, .frame):
+            var longer = run
+            // In the frame, too, unless a page between them was dropped.
+            guard
+                unsafe next.bytes.baseAddress
+                    == run.bytes.baseAddress.map({ unsafe $0 + run.bytes.count })
+            else { return nil }
+            unsafe longer.bytes = UnsafeRawBufferPointer(
+                start: run.bytes.baseAddress,
+                count: run.bytes.count + next.bytes.count
+            )
+            return longer
+        case (.frame, .staged):
+            var staged = run
+            unsafe staging.copyMemory(from: run.bytes)
+            staged.contents = .staged
+            return staged
+        case (.zero, _), (_, .zero): return nil
         }
     }
 
@@ -124,70 +168,70 @@ package enum InstallFailure: Error {
         _ bytes: UnsafeRawBufferPointer,
         into run: inout Run
     ) throws(InstallFailure) {
-        let page = PageRange(first: entry.page, count: 1)
-        let start = run.count * GuestPage.byteCount
-        let place: UnsafeMutableRawBufferPointer
+        let contents: UnsafeRawBufferPointer
         switch run.contents {
-        case .zero: unsafe place = zeroPage
+        case .zero, .frame: unsafe contents = unsafe bytes
         case .staged:
-            unsafe place = .init(rebasing: staging[start..<start + GuestPage.byteCount])
-        case .alias:
-            guard let alias = unsafe memory.ram.aliasBytes(of: page) else {
-                preconditionFailure("memfd without an alias mapping")
-            }
-            unsafe place = alias
-        }
-        if run.contents != .zero {
+            let start = run.count * GuestPage.byteCount
+            let place = unsafe UnsafeMutableRawBufferPointer(
+                rebasing: staging[start..<start + GuestPage.byteCount]
+            )
             do {
                 unsafe try entry.decode(bytes, into: place)
             } catch {
                 throw .defect(error)
             }
+            unsafe contents = UnsafeRawBufferPointer(place)
         }
-        unsafe run.digest.add(entry.page, contents: UnsafeRawBufferPointer(place))
+        unsafe run.digest.add(entry.page, contents: contents, as: entry.encoding)
         if entry.encoding == .zero { run.zeroCount += 1 }
         run.count += 1
     }
 
-    /// Makes a run present, then publishes it.
+    /// Makes a run present, or the host page that it completes; then publishes it.
     private func finish(
         _ run: Run,
         _ arrival: IncomingMemory.Arrival
     ) throws(InstallFailure) {
         do {
-            try makePresent(run)
+            // Before the run is complete: another thread may publish it with its host page.
             memory.count(run.count, zeroCount: run.zeroCount, digest: run.digest, arrival)
-            try memory.publish(run.range, wake)
-            // Behind the publication, where nobody waits for it.
-            if run.contents == .alias { try memory.countAlias(pages: run.count) }
+            if memory.ram.backing.isFile {
+                unsafe try memory.ram.fillBehind(run.range, with: contents(of: run))
+            }
+            if let range = memory.complete(run.range) {
+                try makePresent(range, run)
+                try memory.publish(range, wake)
+            }
         } catch {
             throw .system(error)
         }
     }
 
-    private func makePresent(_ run: Run) throws(SystemError) {
-        let address = memory.address(of: run.range)
-        let byteCount = run.range.byteCount
+    private func makePresent(
+        _ range: PageRange,
+        _ run: Run
+    ) throws(SystemError) {
+        let address = memory.address(of: range)
+        let byteCount = range.byteCount
         var done = 0
         var retries = 0
         while done < byteCount {
-            switch try attempt(run.contents, address: address, from: done, to: byteCount) {
+            switch try attempt(run, address: address, from: done, to: byteCount) {
             case .installed:
                 done = byteCount
             case .partly(let more):
                 done += more
-            case .alreadyPresent where run.contents != .alias:
+            case .alreadyPresent where !memory.ram.backing.isFile:
                 // Something else has made a page present that only this thread may: the guest
                 // would see what never arrived.
                 throw SystemError(code: EEXIST, operation: "installing a page that is absent")
             case .alreadyPresent:
-                // Mapped already, from the very page cache that was written. Whoever waits must
+                // Mapped already, from the very page cache that was filled. Whoever waits must
                 // not be forgotten.
-                try memory.userfault.wake(
-                    address: address + UInt(done),
-                    byteCount: GuestPage.byteCount
-                )
-                done += GuestPage.byteCount
+                let step = GuestPage.byteCount * memory.ram.backing.pagesPerHostPage
+                try memory.userfault.wake(address: address + UInt(done), byteCount: step)
+                done += step
             case .retry:
                 retries += 1
                 guard retries < Self.mostRetries else {
@@ -199,7 +243,7 @@ package enum InstallFailure: Error {
     }
 
     private func attempt(
-        _ contents: Run.Contents,
+        _ run: Run,
         address: UInt,
         from start: Int,
         to end: Int
@@ -207,14 +251,22 @@ package enum InstallFailure: Error {
         let target = address + UInt(start)
         let userfault = memory.userfault
         let mode: Userfaultfd.Wake = wake == .everyone ? .now : .later
-        switch contents {
-        case .staged:
-            let bytes = unsafe UnsafeRawBufferPointer(rebasing: staging[start..<end])
-            return unsafe try userfault.copy(bytes, to: target, mode)
-        case .zero:
-            return try userfault.zero(address: target, byteCount: end - start, mode)
-        case .alias:
+        if memory.ram.backing.isFile {
             return try userfault.continue(address: target, byteCount: end - start, mode)
+        }
+        if run.contents == .zero {
+            return try userfault.zero(address: target, byteCount: end - start, mode)
+        }
+        let bytes = unsafe UnsafeRawBufferPointer(rebasing: contents(of: run)[start..<end])
+        return unsafe try userfault.copy(bytes, to: target, mode)
+    }
+
+    /// The bytes of a run, which is not one of zeros.
+    private func contents(of run: Run) -> UnsafeRawBufferPointer {
+        switch run.contents {
+        case .frame: unsafe run.bytes
+        case .staged: unsafe UnsafeRawBufferPointer(rebasing: staging[..<run.range.byteCount])
+        case .zero: unsafe UnsafeRawBufferPointer(start: nil, count: 0)
         }
     }
 }

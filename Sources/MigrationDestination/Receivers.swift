@@ -8,6 +8,7 @@ package import Transport
 
 /// Receives one bulk lane and installs what it brings; the body of a thread.
 package func receiveStream(on lane: any Lane, into memory: IncomingMemory) {
+    standBack()
     do throws(MigrationError) {
         var reader = FrameReader(lane)
         var installer = Installer(memory, wake: .everyone)
@@ -46,12 +47,18 @@ package func receiveAnswers(
     latencies: LatencyRing
 ) {
     var receiver = AnswerReceiver(lane, into: memory, wake: .everyone)
+    let pagesPerRequest = memory.ram.backing.pagesPerHostPage
+    var pages = 0
     do throws(MigrationError) {
         while true {
             let header = try receiver.receive()
             let seen = MonotonicTime(nanoseconds: header.token)
             let latency = MonotonicTime.now.nanoseconds(since: seen)
-            for _ in 0..<header.entryCount { latencies.record(nanoseconds: latency) }
+            pages += header.entryCount
+            while pages >= pagesPerRequest {
+                latencies.record(nanoseconds: latency)
+                pages -= pagesPerRequest
+            }
         }
     } catch {
         memory.failure.report(error)
@@ -82,7 +89,7 @@ struct AnswerReceiver: ~Copyable {
             throw .lane(unsafe reader.violation(.kind(header.kind.rawValue), in: frame))
         }
         unsafe try install(frame, .answer, with: &installer, reader, memory)
-        memory.countAnswers(header.entryCount)
+        memory.countAnswers(pages: header.entryCount)
         return header
     }
 }

@@ -6,26 +6,59 @@ internal import MigrationWire
 package import Telemetry
 package import Transport
 
-/// Serves the memory-fault exits of one vCPU, on the vCPU's own thread and an urgent lane of its
-/// own: request, receive, install, re-enter, with no other thread in between.
+/// Serves the memory-fault exits of one vCPU, on the vCPU's own thread: request, receive, install,
+/// re-enter, with no other thread in between.
 ///
-/// The fast path of a destination. Nothing here allocates, locks or logs.
-package final class VCPUFaultServer: @unchecked Sendable {
-    // Sendable: everything mutable is only touched by the vCPU's thread, in `serve`.
+/// The fast path of a destination. Nothing here allocates or logs, and nothing locks where the
+/// vCPU has an urgent lane of its own.
+package final class VCPUFaultServer: Sendable {
     private let memory: IncomingMemory
     private let latencies: LatencyRing
-    private var sender: RequestSender
-    private var receiver: AnswerReceiver
+    private let lane: any FaultLane
+    private let seat: Int
 
-    /// - Parameters:
-    ///   - memory: Where pages are missing.
-    ///   - lane: An urgent lane that nobody else uses.
-    ///   - latencies: Takes the time from each exit to the install of its page.
-    package init(_ memory: IncomingMemory, on lane: any Lane, latencies: LatencyRing) {
+    private init(
+        _ memory: IncomingMemory,
+        _ lane: any FaultLane,
+        seat: Int,
+        _ latencies: LatencyRing
+    ) {
         self.memory = memory
         self.latencies = latencies
-        sender = RequestSender(memory, on: lane, capacity: 1)
-        receiver = AnswerReceiver(lane, into: memory, wake: .onlyKnownWaiters)
+        self.lane = lane
+        self.seat = seat
+    }
+
+    /// Servers for all vCPUs: each has a lane of its own, or shares one where they are fewer.
+    ///
+    /// - Parameters:
+    ///   - vCPUs: How many, at least as many as there are lanes.
+    ///   - memory: Where pages are missing.
+    ///   - lanes: Urgent lanes that nobody else uses, at least one.
+    ///   - makeRing: Makes what takes the time from each exit to the install of its page, for one
+    ///     vCPU.
+    /// - Returns: A server for each vCPU, in order.
+    package static func make(
+        for vCPUs: Int,
+        _ memory: IncomingMemory,
+        on lanes: [any Lane],
+        makeRing: () -> LatencyRing
+    ) -> [VCPUFaultServer] {
+        precondition((1...vCPUs).contains(lanes.count), "no lane, or one without a vCPU")
+        let faultLanes: [any FaultLane] = lanes.enumerated().map { index, lane in
+            let seats = (vCPUs - index + lanes.count - 1) / lanes.count
+            return seats == 1
+                ? OwnFaultLane(lane, into: memory)
+                : SharedFaultLane(lane, into: memory, seats: seats)
+        }
+        return (0..<vCPUs).map { vCPU in
+            VCPUFaultServer(
+                memory,
+                faultLanes[vCPU % lanes.count],
+                seat: vCPU / lanes.count,
+                makeRing()
+            )
+        }
     }
 
     /// Makes the page at a guest physical address present.
@@ -42,19 +75,17 @@ package final class VCPUFaultServer: @unchecked Sendable {
             )
             return false
         }
-        let isPresent = makePresent(page, seen)
+        let isPresent = makePresent(memory.ram.hostPage(of: page).first, seen)
         memory.faults.countBlocked(nanoseconds: MonotonicTime.now.nanoseconds(since: seen))
         return isPresent
     }
 
+    /// Fetches a page, which is the first of its host page, or waits for who does.
     private func makePresent(_ page: PageIndex, _ seen: MonotonicTime) -> Bool {
-        switch memory.pages.markRequested(page) {
+        switch memory.markRequested(page) {
         case .absent:
             do {
-                sender.add(page, .vCPU)
-                try sender.send(seen: seen)
-                // The answer's page may be with another thread, which had it from the stream.
-                repeat { try receiver.receive() } while memory.pages.state(of: page) == .requested
+                try lane.fetch(page, for: seat, seen: seen)
             } catch {
                 // The page may still come another way; if not, the steering thread, which is told
                 // here, ends the wait below.

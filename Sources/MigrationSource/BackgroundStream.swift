@@ -15,6 +15,7 @@ package import Transport
 ///   - lane: Where they go.
 ///   - index: The lane's number among the bulk ones.
 package func streamMemory(_ memory: OutgoingMemory, on lane: any Lane, index: Int) {
+    standBack()
     guard memory.awaitStream() else { return }
     do {
         var stream = BackgroundStream(memory, on: lane, index: index)
@@ -53,15 +54,14 @@ private struct BackgroundStream: ~Copyable {
                 continue
             }
             let start = MonotonicTime.now
-            let lastRequest = memory.lastRequest
-            if let rest = pace.rest(at: start, lastRequest: lastRequest) ?? memory.capWait {
+            if let rest = pace.rest(at: start, lastRequest: memory.lastRequest)
+                ?? memory.capWait
+            {
                 memory.rest(since: serial, for: rest)
                 continue
             }
             followRequests()
-            let isPressed = StreamPace.isPressed(at: start, lastRequest: lastRequest)
-            let most = isPressed ? StreamPace.smallBatchPages : StreamPace.batchPages
-            guard let run = memory.takeRun(from: cursor, mostPages: most) else {
+            guard let run = memory.takeRun(from: cursor, mostPages: StreamPace.batchPages) else {
                 try sendEnd(sequence: sequence, on: lane)
                 return
             }
@@ -105,8 +105,8 @@ private struct BackgroundStream: ~Copyable {
         let contents = unsafe UnsafeRawBufferPointer(
             memory.ram.bytes(of: PageRange(first: page, count: 1))
         )
-        unsafe digest.add(page, contents: contents)
-        unsafe batch.append(page, contents: contents)
+        let encoding = unsafe batch.append(page, contents: contents)
+        unsafe digest.add(page, contents: contents, as: encoding)
     }
 
     /// Sends the batch, whose pages go out for the first time.

@@ -29,7 +29,9 @@ package final class OutgoingMemory: Sendable {
     private let lastRequested = Atomic<Int>(-1)
     private let lastRequestTime = Atomic<UInt64>(0)
     private let hints = PrefetchHints()
+    private let isCapped = Atomic<Bool>(false)
     private let cap = Mutex<TokenBucket?>(nil)
+    private let pagesEachRequest = Atomic<Int>(1)
     private let prefetch = Atomic<Int>(0)
     /// A ``StreamGate`` in the lowest bits; above them a count of what streaming threads may have
     /// to wake up for.
@@ -96,7 +98,7 @@ package final class OutgoingMemory: Sendable {
     // MARK: Urgent before bulk
 
     /// The guest is paused: from now on requests may be answered.
-    func openForRequests() { isOpen.store(true, ordering: .releasing) }
+    package func openForRequests() { isOpen.store(true, ordering: .releasing) }
 
     /// Whether requests may be answered; before the pause their pages would still change.
     var isOpenForRequests: Bool { isOpen.load(ordering: .acquiring) }
@@ -128,6 +130,12 @@ package final class OutgoingMemory: Sendable {
         return nanoseconds == 0 ? nil : MonotonicTime(nanoseconds: nanoseconds)
     }
 
+    /// The pages that a request for one of them stands for.
+    func pages(requestedBy page: PageIndex) -> PageRange {
+        let count = pagesEachRequest.load(ordering: .relaxed)
+        return PageRange(first: PageIndex(page.rawValue / count * count), count: count)
+    }
+
     // MARK: Prefetch
 
     /// The most pages near a request that are sent unasked.
@@ -148,30 +156,37 @@ package final class OutgoingMemory: Sendable {
 
     // MARK: Stream
 
-    /// Sets what the destination has asked for; before the stream is opened.
+    /// Sets what the destination has asked for; before the first request is read.
     ///
     /// - Parameters:
+    ///   - pagesPerRequest: Pages that a request stands for, aligned to as many.
     ///   - prefetchPages: The most pages near a request that are sent unasked.
     ///   - bytesPerSecond: The most the stream may send, over all lanes; zero for no limit.
-    func limit(prefetchPages: Int, bytesPerSecond: UInt64) {
+    package func serve(pagesPerRequest: Int, prefetchPages: Int, bytesPerSecond: UInt64) {
+        pagesEachRequest.store(pagesPerRequest, ordering: .relaxed)
         prefetch.store(prefetchPages, ordering: .relaxed)
         guard bytesPerSecond > 0 else { return }
         cap.withLock { $0 = TokenBucket(bytesPerSecond: bytesPerSecond, at: .now) }
+        isCapped.store(true, ordering: .releasing)
     }
 
     /// Pays for a frame of the stream, where it has a cap.
     func payForStream(byteCount: Int) {
+        guard isCapped.load(ordering: .acquiring) else { return }
         cap.withLock { $0?.pay(byteCount: byteCount, at: .now) }
     }
 
     /// How long the stream's cap demands to wait; nil for not at all.
-    var capWait: Duration? { cap.withLock { $0?.wait(at: .now) } }
+    var capWait: Duration? {
+        guard isCapped.load(ordering: .acquiring) else { return nil }
+        return cap.withLock { $0?.wait(at: .now) }
+    }
 
     /// Lets the background stream run, or end.
     package func openStream() { streamGate.store(StreamGate.open.rawValue) }
 
     /// Ends the background stream after its present batch.
-    func stopStream() { streamGate.store(StreamGate.stopped.rawValue) }
+    package func stopStream() { streamGate.store(StreamGate.stopped.rawValue) }
 
     /// Waits until the stream may run; false when it is to end.
     func awaitStream() -> Bool {

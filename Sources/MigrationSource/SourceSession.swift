@@ -24,6 +24,7 @@ final class SourceSession {
     private let threads = ThreadGroup()
     private var lanes: [LaneName: any Lane] = [:]
     private var isPaused = false
+    private var totalsAtEnd: OutgoingTotals?
 
     /// Where the migration stands.
     private(set) var phase = Phase.setup
@@ -52,8 +53,8 @@ final class SourceSession {
         memory = try OutgoingMemory(ram: machine.memory)
     }
 
-    /// What has been sent so far.
-    var totals: OutgoingTotals { memory.totals }
+    /// What has been sent so far, or as the destination was told at the end.
+    var totals: OutgoingTotals { totalsAtEnd ?? memory.totals }
 
     /// Runs the migration to its end.
     ///
@@ -107,7 +108,8 @@ final class SourceSession {
 
         let prepared = try awaitPrepared()
         try check(prepared)
-        memory.limit(
+        memory.serve(
+            pagesPerRequest: Int(prepared.pagesPerRequest),
             prefetchPages: Int(prepared.prefetchPages),
             bytesPerSecond: prepared.streamBytesPerSecond
         )
@@ -218,6 +220,8 @@ final class SourceSession {
             let pageCount = UInt64(memory.ram.layout.pageCount)
             guard done.pagesArrived == pageCount else { throw control.violation(.field("pages")) }
             let ours = try coveredTotals()
+            // What both sides report; the rest of an answer may still go out after it.
+            totalsAtEnd = ours
             var ack = WireDoneAck()
             ack.digest = WireDigest(ours.digest)
             ack.bytesRaw = UInt64(ours.bytesRaw)
@@ -339,6 +343,10 @@ final class SourceSession {
             isOpen(prepared.bulkLanes, of: LaneName.bulk),
             UInt64(prepared.urgentLanes) + UInt64(prepared.bulkLanes) == UInt64(lanes.count)
         else { throw control.violation(.field("lanes")) }
+        let pagesPerRequest = Int(prepared.pagesPerRequest)
+        guard pagesPerRequest == 1 || pagesPerRequest == WireLimits.pagesPerRequest,
+            layout.isAligned(to: pagesPerRequest * GuestPage.byteCount)
+        else { throw control.violation(.field("pages_per_request")) }
         guard prepared.prefetchPages <= UInt32(WireLimits.entriesPerFrame) else {
             throw control.violation(.field("prefetch_pages"))
         }

@@ -6,7 +6,8 @@ package import GuestMemory
 /// A digest of pages that does not depend on their order.
 ///
 /// The sum, in each of two 64-bit halves, of the XXH3 128-bit hashes of the pages, each seeded
-/// with its page number. It finds accidents, not forgeries.
+/// with its page number. A zero page counts as one without bytes, since it travels as that. It finds
+/// accidents, not forgeries.
 package struct PageDigest: Equatable, Sendable, CustomStringConvertible {
     /// Lower half.
     package var low: UInt64
@@ -23,13 +24,16 @@ package struct PageDigest: Equatable, Sendable, CustomStringConvertible {
     ///
     /// - Parameters:
     ///   - page: Its number.
-    ///   - contents: Its 4096 bytes, which must not change meanwhile.
-    package mutating func add(_ page: PageIndex, contents: UnsafeRawBufferPointer) {
-        let hash = unsafe XXH3_128bits_withSeed(
-            contents.baseAddress,
-            GuestPage.byteCount,
-            UInt64(page.rawValue)
-        )
+    ///   - contents: Its 4096 bytes, which must not change meanwhile; not looked at for a page
+    ///     that travels as zero.
+    ///   - encoding: How it travels.
+    package mutating func add(
+        _ page: PageIndex,
+        contents: UnsafeRawBufferPointer,
+        as encoding: PageEncoding
+    ) {
+        let count = encoding == .zero ? 0 : GuestPage.byteCount
+        let hash = unsafe cxxhash_128(contents.baseAddress, count, UInt64(page.rawValue))
         low &+= hash.low64
         high &+= hash.high64
     }

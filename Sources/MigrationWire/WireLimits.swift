@@ -7,7 +7,7 @@ internal import GuestMemory
 /// A peer that goes beyond one has violated the protocol.
 package enum WireLimits {
     /// Protocol version spoken here; both sides must speak the same.
-    package static let version: UInt16 = 2
+    package static let version: UInt16 = 3
     /// Bytes of any encoded control message.
     package static let controlMessageByteCount = 4 << 20
     /// Bytes of a source's welcome, which holds the description of a machine.
@@ -21,6 +21,8 @@ package enum WireLimits {
     }
     /// Pages, or requests, in one frame.
     package static let entriesPerFrame = 64
+    /// Pages that one request may stand for: a huge page of 2 MiB.
+    package static let pagesPerRequest = 512
     /// Bytes of page contents in one frame.
     package static let payloadByteCount = entriesPerFrame * GuestPage.byteCount
     /// Bytes of a whole frame.

@@ -42,7 +42,12 @@ struct ApusDestination: ParsableCommand {
     )
     var transport = TransportChoice.auto
 
-    @Option(help: "What guest memory is made of here; the source may differ.")
+    @Option(
+        help: """
+            What guest memory is made of here; the source may differ. hugetlb is a memfd of \
+            reserved pages of 2 MiB, which are requested and installed whole.
+            """
+    )
     var backing = Backing.anonymous
 
     @Option(
@@ -81,6 +86,14 @@ struct ApusDestination: ParsableCommand {
     )
     var prefetch = DestinationOptions().prefetchPages
 
+    @Option(
+        help: """
+            Most urgent lanes of vCPUs on a path of memory-fault exits, 1 to 64; more vCPUs than \
+            that share them.
+            """
+    )
+    var lanes = DestinationOptions().mostVCPULanes
+
     @Option(help: "Threads that read userfaultfd, each with an urgent lane; 1 to 64.")
     var faultReaders = 1
 
@@ -91,6 +104,9 @@ struct ApusDestination: ParsableCommand {
         }
         guard (1...64).contains(faultReaders) else {
             throw ValidationError("--fault-readers takes 1 to 64")
+        }
+        guard (1...64).contains(lanes) else {
+            throw ValidationError("--lanes takes 1 to 64")
         }
         guard transport != .ring || connect.passesMemory else {
             throw ValidationError(
@@ -120,6 +136,7 @@ struct ApusDestination: ParsableCommand {
             options.faultPath = faultPath
             options.streams = streams
             options.faultReaders = faultReaders
+            options.mostVCPULanes = lanes
             options.prefetchPages = prefetch
             // Zero is what the protocol says for no limit.
             options.streamBytesPerSecond = maxPostcopyBandwidth.map { UInt64($0.bytes) }

@@ -45,7 +45,7 @@ struct ApusSource: ParsableCommand {
     @Option(name: .customLong("vcpus"), help: "Virtual processors, 1 to 64.")
     var vCPUs = 2
 
-    @Option(help: "What guest memory is made of.")
+    @Option(help: "What guest memory is made of; hugetlb is a memfd of reserved 2 MiB pages.")
     var backing = Backing.anonymous
 
     @Option(help: "unix:PATH or tcp:HOST:PORT; may be given several times.")
@@ -101,8 +101,8 @@ struct ApusSource: ParsableCommand {
             let stop = try StopSignals()
             let acceptor = try SocketAcceptor(addresses: listen)
             let layout = try GuestLayout.pc(byteCount: memory.bytes)
-            if let shortage = GuestRAM.shortage(of: layout) {
-                console.noted(shortage)
+            if let obstacle = GuestRAM.obstacle(to: layout, backing) {
+                console.noted(obstacle)
                 return .hostUnfit
             }
             let machine = try Machine(

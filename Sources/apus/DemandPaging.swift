@@ -192,7 +192,7 @@ struct DemandPaging: ParsableCommand {
     }
 
     private func validate(bytes: Int, _ count: Int) throws {
-        let page = backing.pages.byteCount
+        let page = backing.pageByteCount
         guard bytes > 0, bytes % page == 0 else {
             throw ValidationError("-b takes whole pages of \(page) bytes")
         }
@@ -205,7 +205,7 @@ struct DemandPaging: ParsableCommand {
         if let bytes { return bytes.bytes }
         if table == nil { return 64 << 20 }
         // With less for each, the starts and ends of 16 threads are most of what is measured.
-        let page = max(1 << 20, backing.pages.byteCount)
+        let page = max(1 << 20, backing.pageByteCount)
         return max(4 << 20, (16 << 20) / vCPUs / page * page)
     }
 

@@ -12,6 +12,8 @@ struct LaneExperiments {
         let trips: Int
         /// Pages of a stream.
         let streamPageCount: Int
+        /// Pages of memory that requests are made in.
+        let latencyPageCount: Int
         /// Memory to install, the first is what others are compared with.
         let sizes: [SizeList.Size]
     }
@@ -19,7 +21,17 @@ struct LaneExperiments {
     /// A metric, and one round of it.
     private struct Experiment {
         var metric: LaneMetric
-        let measure: () throws -> (value: Double, ceiling: Double)
+        /// What else it finds.
+        var other: LaneMetric?
+        /// Measures a round, given its number.
+        let measure: (Int) throws -> Round
+    }
+
+    /// What a round found.
+    private struct Round {
+        let value: Double
+        let ceiling: Double
+        var other: (value: Double, ceiling: Double)?
     }
 
     /// Measures every metric once in each round, each beside its ceiling.
@@ -28,14 +40,18 @@ struct LaneExperiments {
     /// - Throws: What this host lacks, or what failed.
     static func measure(_ plan: Plan) throws(BenchFailure) -> [LaneMetric] {
         do {
-            var experiments = try roundTrips(plan) + streams(plan) + installs(plan)
-            for _ in 0..<plan.rounds {
+            var experiments =
+                try roundTrips(plan) + streams(plan) + latencies(plan) + installs(plan)
+            for number in 0..<plan.rounds {
                 for index in experiments.indices {
-                    let (value, ceiling) = try experiments[index].measure()
-                    experiments[index].metric.add(value, ceiling: ceiling)
+                    let round = try experiments[index].measure(number)
+                    experiments[index].metric.add(round.value, ceiling: round.ceiling)
+                    if let other = round.other {
+                        experiments[index].other?.add(other.value, ceiling: other.ceiling)
+                    }
                 }
             }
-            let metrics = experiments.map(\.metric)
+            let metrics = experiments.map(\.metric) + experiments.compactMap(\.other)
             return metrics.filter { isAsked($0, plan) } + growths(of: metrics, plan)
         } catch {
             throw BenchFailure(error)
@@ -48,9 +64,10 @@ struct LaneExperiments {
 
     private static func roundTrips(_ plan: Plan) -> [Experiment] {
         Medium.allCases.map { medium in
-            Experiment(metric: LaneMetric(.roundTrip, medium.rawValue)) {
+            Experiment(metric: LaneMetric(.roundTrip, medium.rawValue)) { _ in
                 let bare = try BareRoundTrip.nanoseconds(over: medium, trips: plan.trips)
-                return (try LaneRoundTrip.nanoseconds(over: medium, trips: plan.trips), bare)
+                let value = try LaneRoundTrip.nanoseconds(over: medium, trips: plan.trips)
+                return Round(value: value, ceiling: bare)
             }
         }
         .filter { isAsked($0.metric, plan) }
@@ -66,9 +83,32 @@ struct LaneExperiments {
         if metrics.isEmpty { return [] }
         let stream = try BulkStream(pageCount: plan.streamPageCount)
         return metrics.map { metric, medium, backing in
-            Experiment(metric: metric) {
+            Experiment(metric: metric) { _ in
                 let slowest = try stream.slowestStageRate(into: backing)
-                return (try stream.rate(over: medium, into: backing), slowest)
+                return Round(value: try stream.rate(over: medium, into: backing), ceiling: slowest)
+            }
+        }
+    }
+
+    private static func latencies(_ plan: Plan) throws -> [Experiment] {
+        let metrics = Medium.allCases.map { medium in
+            (
+                LaneMetric(.latency, medium.rawValue), LaneMetric(.allocations, medium.rawValue),
+                medium
+            )
+        }
+        .filter { isAsked($0.0, plan) || isAsked($0.1, plan) }
+        if metrics.isEmpty { return [] }
+        let latency = try RequestLatency(pageCount: plan.latencyPageCount)
+        return metrics.map { metric, allocations, medium in
+            Experiment(metric: metric, other: allocations) { _ in
+                let alone = try latency.measure(over: medium, isStreaming: false)
+                let beside = try latency.measure(over: medium, isStreaming: true)
+                return Round(
+                    value: beside.p99Nanoseconds,
+                    ceiling: alone.p99Nanoseconds,
+                    other: (Double(beside.allocations), Double(max(1, beside.pages)))
+                )
             }
         }
     }
@@ -85,6 +125,7 @@ struct LaneExperiments {
                 // Growth needs the first size, and its own.
                 let isAsked =
                     isAsked(LaneMetric(.install, "\(name)-\(size.text)"), plan)
+                    || isAsked(LaneMetric(.verification, "\(name)-\(size.text)"), plan)
                     || plan.sizes.indices.contains { other in
                         (other == index || index == 0) && other > 0
                             && Self.isAsked(
@@ -98,11 +139,10 @@ struct LaneExperiments {
             let frames = try ReadyFrames(of: pattern)
             for (_, size) in sizes {
                 let metric = LaneMetric(.install, "\(name)-\(size.text)")
+                let verification = LaneMetric(.verification, "\(name)-\(size.text)")
                 result.append(
-                    Experiment(metric: metric) {
-                        let pages = size.pageCount
-                        let bare = try Installs.bareRate(of: frames, pageCount: pages, backing)
-                        return (try Installs.rate(of: frames, pageCount: pages, backing), bare)
+                    Experiment(metric: metric, other: verification) { number in
+                        try installRound(number, of: frames, size.pageCount, backing)
                     }
                 )
             }
@@ -110,14 +150,42 @@ struct LaneExperiments {
         return result
     }
 
+    private static func installRound(
+        _ number: Int,
+        of frames: ReadyFrames,
+        _ pageCount: Int,
+        _ backing: Backing
+    ) throws -> Round {
+        var rates = [0.0, 0.0, 0.0]
+        for step in 0..<3 {
+            // Each in each place in turn: the kernel hands out pages faster that were free a
+            // moment ago.
+            let index = (number + step) % 3
+            rates[index] =
+                switch index {
+                case 0: try Installs.rate(of: frames, pageCount: pageCount, backing)
+                case 1:
+                    try Installs.bareRate(
+                        of: frames,
+                        pageCount: pageCount,
+                        backing,
+                        isHashing: true
+                    )
+                default: try Installs.bareRate(of: frames, pageCount: pageCount, backing)
+                }
+        }
+        return Round(value: rates[0], ceiling: rates[1], other: (rates[1], rates[2]))
+    }
+
     private static func hasRoom(_ size: SizeList.Size) -> Bool {
         guard let layout = try? GuestLayout.pc(byteCount: size.pageCount << GuestPage.shift) else {
             return false
         }
-        return GuestRAM.shortage(of: layout) == nil
+        return GuestRAM.obstacle(to: layout, .anonymous) == nil
     }
 
-    /// Time of a page at every size but the first, beside that at the first.
+    /// Time of a page at every size but the first, beside that at the first; the ceiling grows as
+    /// the kernel's part did, which on a virtual host is the host's price of fresh memory.
     private static func growths(of metrics: [LaneMetric], _ plan: Plan) -> [LaneMetric] {
         guard let first = plan.sizes.first else { return [] }
         return ways.flatMap { way in
@@ -131,8 +199,12 @@ struct LaneExperiments {
                         $0.name == "install-\(way.name)-\(size.text)"
                     })
                 else { return nil }
-                for (rate, base) in zip(large.values, small.values) {
-                    growth.add(1e9 / rate, ceiling: 1e9 / base)
+                for round in 0..<min(large.values.count, small.values.count) {
+                    let grown = small.ceilings[round] / large.ceilings[round]
+                    growth.add(
+                        1e9 / large.values[round],
+                        ceiling: 1e9 / small.values[round] * grown
+                    )
                 }
                 return growth
             }

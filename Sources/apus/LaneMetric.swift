@@ -10,22 +10,29 @@ struct LaneMetric: Codable {
         case stream
         /// Frames on one thread into absent memory.
         case install
-        /// The same with more memory, by the page.
+        /// What hashing the pages costs while they are installed.
+        case verification
+        /// How long a vCPU waits for a page under full streaming.
+        case latency
+        /// Heap allocations while pages come.
+        case allocations
+        /// Installs with more memory, by the page.
         case growth
 
         /// What values are, in JSON and for people.
         var unit: String {
             switch self {
-            case .roundTrip, .growth: "ns"
-            case .stream, .install: "pages/s"
+            case .roundTrip, .latency, .growth: "ns"
+            case .allocations: ""
+            case .stream, .install, .verification: "pages/s"
             }
         }
 
         /// Whether less is better, so that a ratio is required to be so much at the most.
         var isCost: Bool {
             switch self {
-            case .roundTrip, .growth: true
-            case .stream, .install: false
+            case .roundTrip, .latency, .allocations, .growth: true
+            case .stream, .install, .verification: false
             }
         }
 
@@ -34,8 +41,11 @@ struct LaneMetric: Codable {
             switch self {
             case .roundTrip: "bare ping-pong of the same bytes"
             case .stream: "slowest stage alone"
-            case .install: "bare loop of decode and ioctl"
-            case .growth: "a page at the first size"
+            case .install: "bare loop of unpack, hash and ioctl"
+            case .verification: "the same loop without the hash"
+            case .latency: "p99 without a stream"
+            case .allocations: "pages that came meanwhile"
+            case .growth: "a page at the first size, as the bare loop grew"
             }
         }
     }

@@ -25,16 +25,26 @@ struct Lanes: ParsableCommand {
                                      installs, of pages that LZ4 halves. Ceiling: the slowest of
                                      LZ4 alone, and unpacking and installing alone. In pages/s.
               install-WAY-SIZE       The destination's installer on ready frames of 16 pages.
-                                     Ceiling: one ioctl for each frame, and before it what puts
-                                     the bytes into a memfd. In pages/s.
+                                     Ceiling: a loop that unpacks and hashes the pages, writes
+                                     them where memory is a memfd, and makes one ioctl for each
+                                     frame. In pages/s.
+              verification-WAY-SIZE  That loop. Ceiling: the same without the hash, which is what
+                                     a digest of all memory costs. In pages/s.
+              latency-MEDIUM         The 99th percentile of the time from a vCPU's touch of an
+                                     absent page to its install, while the background stream runs
+                                     at full speed; requests come at random within 2 ms. Ceiling:
+                                     the same without a stream. In ns; a ratio is to be small.
+              allocations-MEDIUM     Heap allocations of all threads during that, beside the pages
+                                     that came; a ratio is to be small.
               growth-WAY-SIZE        Time of one page with so much memory. Ceiling: the time with
-                                     the first of --sizes. In ns; a ratio is to be small.
+                                     the first of --sizes, times what the bare loop took longer.
+                                     In ns; a ratio is to be small.
             MEDIUM is ring, unix or tcp (loopback), BACKING memfd or anonymous, WAY continue \
             (memfd), copy or zero (anonymous); continue and copy are left out at sizes that this \
             host has no memory for.
 
-            Threads are two at the most: measure on two processors that have nothing else to do. \
-            Allocations are not counted here but by the tests (AllocationTests).
+            Streams and round trips are of two threads: measure on two processors that have \
+            nothing else to do. Locks are not counted; scripts/check sees to it that there are none.
 
             EXAMPLES:
               apus bench lanes
@@ -63,6 +73,9 @@ struct Lanes: ParsableCommand {
         help: "Memory of a stream. (default: 64M)"
     )
     var bytes = ByteCount(bytes: 64 << 20)
+
+    @Option(help: "Memory that requests are made in, beside a stream of all of it. (default: 1G)")
+    var latencyBytes = ByteCount(bytes: 1 << 30)
 
     @Option(
         help: ArgumentHelp("Memory to install: \(SizeList.help).", valueName: "64M,512M")
@@ -97,8 +110,10 @@ struct Lanes: ParsableCommand {
             throw ValidationError("--trips takes 1 to 10000000")
         }
         let frame = ReadyFrames.pagesPerFrame * GuestPage.byteCount
-        guard (1...16 << 30).contains(bytes.bytes), bytes.bytes % frame == 0 else {
-            throw ValidationError("-b takes whole multiples of \(frame >> 10)K, up to 16G")
+        for (name, size) in [("-b", bytes.bytes), ("--latency-bytes", latencyBytes.bytes)] {
+            guard (1...16 << 30).contains(size), size % frame == 0 else {
+                throw ValidationError("\(name) takes whole multiples of \(frame >> 10)K, up to 16G")
+            }
         }
     }
 
@@ -116,6 +131,7 @@ struct Lanes: ParsableCommand {
                 rounds: rounds,
                 trips: trips,
                 streamPageCount: bytes.bytes / GuestPage.byteCount,
+                latencyPageCount: latencyBytes.bytes / GuestPage.byteCount,
                 sizes: (sizes ?? SizeList.standard).sizes
             )
         )

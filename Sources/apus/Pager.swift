@@ -33,7 +33,7 @@ internal import Userfault
         memory = guest.memory
         mode = parameters.mode
         delayMicroseconds = parameters.delayMicroseconds
-        pageByteCount = parameters.backing.pages.byteCount
+        pageByteCount = parameters.backing.pageByteCount
         bytesPerUserfault = parameters.byteCount / parameters.userfaults
         contents = try Mapping(.anonymous, byteCount: pageByteCount)
         unsafe contents.base.initializeMemory(
@@ -41,16 +41,6 @@ internal import Userfault
             repeating: Self.filler,
             count: pageByteCount
         )
-        let all = PageRange(
-            first: PageIndex(PagingGuest.imagePages),
-            count: parameters.byteCount / GuestPage.byteCount
-        )
-        if mode == .minor {
-            _ = unsafe memory.aliasBytes(of: all)?.initializeMemory(
-                as: UInt8.self,
-                repeating: Self.filler
-            )
-        }
         let reported: Userfaultfd.Mode = mode == .minor ? .missingAndMinor : .missing
         var userfaults: [Userfaultfd] = []
         for index in 0..<parameters.userfaults {
@@ -64,10 +54,24 @@ internal import Userfault
             userfaults.append(userfault)
         }
         self.userfaults = userfaults
+        if mode == .minor { try fillPages(parameters.installs) }
         try guest.exits.arm()
         try guest.exits.becamePresent(
             PageRange(first: PageIndex(0), count: PagingGuest.imagePages)
         )
+    }
+
+    /// Fills the pages behind the guest's mapping, so that only their page table entries are missing.
+    private func fillPages(_ count: Int) throws {
+        let perPage = pageByteCount / GuestPage.byteCount
+        for index in 0..<count {
+            let page = PageRange(
+                first: PageIndex(PagingGuest.imagePages + index * perPage),
+                count: perPage
+            )
+            let bytes = unsafe UnsafeRawBufferPointer(start: contents.base, count: pageByteCount)
+            unsafe try memory.fillBehind(page, with: bytes)
+        }
     }
 
     /// Makes the page of an exit present, on the vCPU's thread.

@@ -100,22 +100,10 @@ final class PagingGuest: Sendable {
         _ layout: GuestLayout,
         _ backing: PagingBacking
     ) throws -> GuestRAM {
-        if backing != .hugetlb, let shortage = GuestRAM.shortage(of: layout) {
-            throw BenchFailure.hostUnfit(shortage)
+        if let obstacle = GuestRAM.obstacle(to: layout, backing.guestBacking) {
+            throw BenchFailure.hostUnfit(obstacle)
         }
-        do {
-            return try GuestRAM(
-                layout: layout,
-                backing: backing == .anonymous ? .anonymous : .memfd,
-                pages: backing.pages
-            )
-        } catch {
-            guard backing == .hugetlb else { throw error }
-            let pages = layout.byteCount / backing.pages.byteCount
-            throw BenchFailure.hostUnfit(
-                "no \(pages) huge pages of 2 MiB here (\(error)): sysctl vm.nr_hugepages=\(pages)"
-            )
-        }
+        return try GuestRAM(layout: layout, backing: backing.guestBacking)
     }
 
     // MARK: Image

@@ -30,13 +30,17 @@ enum PagingMode: String, CaseIterable, Codable, ExpressibleByArgument {
 enum PagingBacking: String, CaseIterable, Codable, ExpressibleByArgument {
     case anonymous, shmem, hugetlb
 
-    /// The pages that can become present.
-    var pages: MemoryFile.Pages {
+    /// The same as a kind of guest memory.
+    var guestBacking: Backing {
         switch self {
-        case .anonymous, .shmem: .ordinary
-        case .hugetlb: .huge
+        case .anonymous: .anonymous
+        case .shmem: .memfd
+        case .hugetlb: .hugetlb
         }
     }
+
+    /// Bytes of the pages that can become present.
+    var pageByteCount: Int { guestBacking.pagesPerHostPage * GuestPage.byteCount }
 }
 
 /// One experiment: how vCPUs touch memory, and how it is paged in.
@@ -69,7 +73,7 @@ struct PagingParameters: Sendable {
         (overlaps ? byteCount : bytesPerVCPU) / GuestPage.byteCount
     }
     /// Pages that are installed one by one.
-    var installs: Int { byteCount / backing.pages.byteCount }
+    var installs: Int { byteCount / backing.pageByteCount }
     /// How many userfaultfds there are.
     var userfaults: Int { isSingleUserfault ? 1 : vCPUs }
 

@@ -61,7 +61,7 @@ struct PagingResult: Codable {
         backing = parameters.backing
         vCPUs = parameters.vCPUs
         bytesPerVCPU = parameters.bytesPerVCPU
-        pageBytes = parameters.backing.pages.byteCount
+        pageBytes = parameters.backing.pageByteCount
         singleUserfault = parameters.isSingleUserfault
         readers = parameters.readers
         overlap = parameters.overlaps

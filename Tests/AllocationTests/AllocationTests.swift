@@ -125,7 +125,11 @@ struct AllocationTests {
                     let bytes = unsafe pages.contents(of: entry, at: offset)
                     offset += entry.payloadByteCount
                     unsafe try entry.decode(bytes, into: room)
-                    unsafe digest.add(entry.page, contents: UnsafeRawBufferPointer(room))
+                    unsafe digest.add(
+                        entry.page,
+                        contents: UnsafeRawBufferPointer(room),
+                        as: entry.encoding
+                    )
                 }
             }
         }

@@ -19,7 +19,7 @@ struct CommandLineTests {
             case .destination:
                 [
                     "--connect", "--backing", "--run-after", "--streams", "--listen",
-                    "--prefetch", "--max-postcopy-bandwidth",
+                    "--prefetch", "--max-postcopy-bandwidth", "--lanes",
                 ]
             }
         for text in flags + ["--report", "EXAMPLES:", "EXIT CODES:", "commit point"] {
@@ -53,7 +53,8 @@ struct CommandLineTests {
 
     @Test(arguments: [
         [], ["--connect", "nonsense"], ["--connect", "tcp:host"], ["--streams", "0"],
-        ["--streams", "65"], ["--prefetch", "65"], ["--max-postcopy-bandwidth", "fast"],
+        ["--streams", "65"], ["--lanes", "0"], ["--lanes", "65"], ["--prefetch", "65"],
+        ["--max-postcopy-bandwidth", "fast"],
         ["--fault-readers", "0"], ["--fault-readers", "65"],
         ["--run-after", "-1s"], ["--run-after", "soon"], ["--backing", "disk"],
         ["--listen", "nonsense"], ["--no-such-flag"], ["stray"], ["--transport", "pigeon"],

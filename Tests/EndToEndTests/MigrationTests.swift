@@ -3,6 +3,7 @@
 import Glibc
 import ProcessSupport
 import Telemetry
+import TestSupport
 import Testing
 
 extension EndToEndTests {
@@ -34,8 +35,31 @@ extension EndToEndTests {
             }
         }
 
+        @Test(
+            .enabled(if: HostFacts.runsHugePageTests, "needs 64 huge pages: vm.nr_hugepages"),
+            arguments: [
+                Shape(vCPUs: 2, from: "memfd", to: "hugetlb", transport: "ring"),
+                Shape(vCPUs: 1, from: "hugetlb", to: "anonymous", transport: "unix"),
+                Shape(vCPUs: 2, from: "hugetlb", to: "hugetlb", transport: "tcp"),
+            ]
+        )
+        func `a guest moves into and out of huge pages`(shape: Shape) throws {
+            try move(shape)
+        }
+
+        @Test func `vCPUs that share one lane move as others do`() throws {
+            try move(
+                Shape(vCPUs: 4, from: "anonymous", to: "memfd", transport: "ring"),
+                ["--lanes", "1"]
+            )
+        }
+
         @Test(arguments: Shape.all)
         func `a guest moves whole and goes on`(shape: Shape) throws {
+            try move(shape)
+        }
+
+        private func move(_ shape: Shape, _ flags: [String] = []) throws {
             let bench = try Bench()
             let source = try bench.source(
                 memory: "64M",
@@ -48,7 +72,7 @@ extension EndToEndTests {
                 [
                     "--backing", shape.to, "--listen", bench.folder.address(), "--transport",
                     shape.transport == "ring" ? "ring" : "socket",
-                ]
+                ] + flags
             )
             // It listens when the report has been written.
             _ = try destination.address()

@@ -68,6 +68,18 @@ extension EndToEndTests {
             try expectUnfit(source, naming: "too little memory", "MiB available", "smaller guest")
         }
 
+        @Test func `too few huge pages are said, and how to have more`() throws {
+            let bench = try Bench()
+            let source = try bench.start(
+                .source,
+                ["--memory", "3T", "--backing", "hugetlb", "--listen", bench.folder.address()]
+            )
+            try expectUnfit(source, naming: "too few huge pages", "1572864", "vm.nr_hugepages")
+            let fit = try bench.source(memory: "17M")
+            let destination = try bench.destination(to: fit.address(), ["--backing", "hugetlb"])
+            try expectUnfit(destination, naming: "apus-destination: ", "2 MiB")
+        }
+
         @Test func `an address in use is refused, and its owner goes on`() throws {
             let bench = try Bench()
             for listen in ["tcp:127.0.0.1:0", bench.folder.address()] {

@@ -53,11 +53,13 @@ final class ArrivingGuest: Sendable {
         }
     }
 
-    /// Urgent lane 0 is the fault reader's, those behind it are the vCPUs'.
+    /// Urgent lane 0 is the fault reader's, those behind it are the vCPUs': one each, unless there
+    /// are to be fewer.
     init(
         _ path: FaultPath,
         _ backing: Backing = .anonymous,
         vCPUCount: Int = 1,
+        vCPULanes: Int? = nil,
         zeroPages: Set<PageIndex> = [],
         arming: Arming = .atOnce
     ) throws {
@@ -75,9 +77,19 @@ final class ArrivingGuest: Sendable {
         try virtualMachine.setMemory(ram)
         if case .atOnce = arming { try exits.arm() }
         memory = try IncomingMemory(of: ram, exits: exits, userfault: userfault, streams: 1)
-        source = PageSource(pageCount: Self.pageCount, zeroPages: zeroPages)
+        source = PageSource(
+            pageCount: Self.pageCount,
+            pagesPerRequest: backing.pagesPerHostPage,
+            zeroPages: zeroPages
+        )
         bulkLane = try Ends(.bulk(0))
-        urgentLanes = try (0...vCPUCount).map { try Ends(.urgent(UInt8($0))) }
+        urgentLanes = try (0...(vCPULanes ?? vCPUCount)).map { try Ends(.urgent(UInt8($0))) }
+        let servers = VCPUFaultServer.make(
+            for: vCPUCount,
+            memory,
+            on: urgentLanes.dropFirst().map(\.destination),
+            makeRing: { LatencyRing() }
+        )
         var vCPUs: [CommandedVCPU] = []
         for index in 0..<vCPUCount {
             let virtualCPU = try virtualMachine.makeVirtualCPU(index: index)
@@ -87,17 +99,14 @@ final class ArrivingGuest: Sendable {
                 pageTables: CommandedGuest.pageTables,
                 argument: 0
             )
-            let server = VCPUFaultServer(
-                memory,
-                on: urgentLanes[1 + index].destination,
-                latencies: LatencyRing()
-            )
-            vCPUs.append(CommandedVCPU(virtualCPU, server, exits))
+            vCPUs.append(CommandedVCPU(virtualCPU, servers[index], exits))
         }
         self.vCPUs = vCPUs
         try startThreads()
-        let image = CommandedGuest.image.keys.sorted().map { PageIndex($0) }
-        try stream(image)
+        // With all of its host page, where that has more.
+        let image = CommandedGuest.image.keys.sorted()
+        let first = ram.hostPage(of: PageIndex(image[0]))
+        try stream((first.count > 1 ? Array(0..<first.count) : image).map { PageIndex($0) })
     }
 
     private func startThreads() throws {
@@ -134,8 +143,9 @@ final class ArrivingGuest: Sendable {
 
     // MARK: The source's side
 
-    /// Has the background stream bring some pages, and waits until they are present.
-    func stream(_ pages: [PageIndex]) throws {
+    /// Has the background stream bring some pages, and waits until they are present, or at least
+    /// on their way in.
+    func stream(_ pages: [PageIndex], until state: PageState = .installed) throws {
         for start in stride(from: 0, to: pages.count, by: 64) {
             let number = framesStreamed.withLock { count in
                 defer { count += 1 }
@@ -144,7 +154,7 @@ final class ArrivingGuest: Sendable {
             let part = pages[start..<min(start + 64, pages.count)]
             try source.stream(part, on: bulkLane.source, frame: number)
         }
-        let arrived = eventually { pages.allSatisfy { memory.pages.state(of: $0) == .installed } }
+        let arrived = eventually { pages.allSatisfy { memory.pages.state(of: $0) == state } }
         guard arrived else { throw Late(what: "pages of the stream") }
     }
 

@@ -26,7 +26,7 @@ struct FaultPathTests {
         if HostFacts.testbedKernel != nil { #expect(HostFacts.exitPaths.contains(.attributes)) }
     }
 
-    @Test(arguments: HostFacts.exitPaths, Backing.allCases)
+    @Test(arguments: HostFacts.exitPaths, HostFacts.ordinaryBackings)
     func `a touch of an absent page is an exit that the vCPU serves itself`(
         path: FaultPath,
         backing: Backing
@@ -59,7 +59,7 @@ struct FaultPathTests {
         #expect(guest.memory.totals.duplicate == 0)
     }
 
-    @Test(arguments: HostFacts.exitPaths, Backing.allCases)
+    @Test(arguments: HostFacts.exitPaths, HostFacts.ordinaryBackings)
     func `a zero page is read, and written later`(path: FaultPath, backing: Backing) throws {
         let page = PageIndex(30)
         let guest = try ArrivingGuest(path, backing, zeroPages: [page])
@@ -81,7 +81,7 @@ struct FaultPathTests {
         #expect(faults.populated == (isRepaired ? 1 : 0))
     }
 
-    @Test(arguments: HostFacts.exitPaths, Backing.allCases)
+    @Test(arguments: HostFacts.exitPaths, HostFacts.ordinaryBackings)
     func `two vCPUs that touch one absent page make one request`(
         path: FaultPath,
         backing: Backing
@@ -104,7 +104,7 @@ struct FaultPathTests {
         #expect(guest.memory.faults.totals.userfaultsByVCPUs == 0)
     }
 
-    @Test(arguments: HostFacts.exitPaths, Backing.allCases)
+    @Test(arguments: HostFacts.exitPaths, HostFacts.ordinaryBackings)
     func `two vCPUs that race through the same pages request each once`(
         path: FaultPath,
         backing: Backing

@@ -15,7 +15,7 @@ extension FaultPathTests {
         case stringOutput, stringInput, deviceRead
     }
 
-    @Test(arguments: HostFacts.exitPaths, Backing.allCases)
+    @Test(arguments: HostFacts.exitPaths, HostFacts.ordinaryBackings)
     func `an operand of an emulated instruction comes by userfaultfd`(
         path: FaultPath,
         backing: Backing
@@ -50,7 +50,7 @@ extension FaultPathTests {
         }
     }
 
-    @Test(arguments: HostFacts.exitPaths, Backing.allCases)
+    @Test(arguments: HostFacts.exitPaths, HostFacts.ordinaryBackings)
     func `a vCPU exits on a page that the kernel waits for`(
         path: FaultPath,
         backing: Backing
@@ -69,7 +69,7 @@ extension FaultPathTests {
         #expect(guest.source.requests.count == 1)
     }
 
-    @Test(arguments: HostFacts.exitPaths, Backing.allCases)
+    @Test(arguments: HostFacts.exitPaths, HostFacts.ordinaryBackings)
     func `a device's access comes by userfaultfd, and a vCPU waits with it`(
         path: FaultPath,
         backing: Backing
@@ -98,7 +98,7 @@ extension FaultPathTests {
         #expect(faults.exits == 1)
     }
 
-    @Test(arguments: HostFacts.exitPaths, Backing.allCases)
+    @Test(arguments: HostFacts.exitPaths, HostFacts.ordinaryBackings)
     func `a device that waits for a page which a vCPU installs is woken`(
         path: FaultPath,
         backing: Backing
@@ -119,7 +119,7 @@ extension FaultPathTests {
         #expect(guest.memory.totals.duplicate == 0)
     }
 
-    @Test(arguments: HostFacts.exitPaths, Backing.allCases)
+    @Test(arguments: HostFacts.exitPaths, HostFacts.ordinaryBackings)
     func `a device and a vCPU that race through the same pages are both served`(
         path: FaultPath,
         backing: Backing

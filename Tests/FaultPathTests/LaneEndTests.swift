@@ -10,7 +10,7 @@ import Transport
 
 /// What else may happen while a vCPU waits for its answer.
 extension FaultPathTests {
-    @Test(arguments: HostFacts.exitPaths, Backing.allCases)
+    @Test(arguments: HostFacts.exitPaths, HostFacts.ordinaryBackings)
     func `a page that the stream brings first is not installed again by the answer`(
         path: FaultPath,
         backing: Backing

@@ -17,13 +17,15 @@ final class PageSource: Sendable {
     }
 
     private let pageCount: Int
+    private let pagesPerRequest: Int
     private let zeroPages: Set<PageIndex>
     private let received = Mutex<[Request]>([])
     private let answersAreHeld = FutexWord(0)
     private let hasEnded = Atomic<Bool>(false)
 
-    init(pageCount: Int, zeroPages: Set<PageIndex>) {
+    init(pageCount: Int, pagesPerRequest: Int, zeroPages: Set<PageIndex>) {
         self.pageCount = pageCount
+        self.pagesPerRequest = pagesPerRequest
         self.zeroPages = zeroPages
     }
 
@@ -78,7 +80,7 @@ final class PageSource: Sendable {
             while true {
                 let frame = unsafe try reader.next()
                 let header = unsafe frame.header
-                batch.begin()
+                var pages: [PageIndex] = []
                 for index in 0..<header.entryCount {
                     let entry = unsafe try RequestEntry(
                         index,
@@ -91,12 +93,18 @@ final class PageSource: Sendable {
                         lane: lane.name
                     )
                     received.withLock { $0.append(request) }
-                    append(entry.page, to: &batch)
+                    let first = entry.page.rawValue / pagesPerRequest * pagesPerRequest
+                    pages += (first..<first + pagesPerRequest).map { PageIndex($0) }
                 }
                 while answersAreHeld.value == 1 { answersAreHeld.wait(while: 1, timeout: nil) }
                 if hasEnded.load(ordering: .acquiring) { return }
-                try send(&batch, on: lane, sequence: sequence, token: header.token)
-                sequence += 1
+                for start in stride(from: 0, to: pages.count, by: WireLimits.entriesPerFrame) {
+                    batch.begin()
+                    let end = min(start + WireLimits.entriesPerFrame, pages.count)
+                    for page in pages[start..<end] { append(page, to: &batch) }
+                    try send(&batch, on: lane, sequence: sequence, token: header.token)
+                    sequence += 1
+                }
             }
         } catch {
             // The lane has ended.

@@ -21,13 +21,14 @@ enum Reclaim {
 }
 
 extension ArrivingGuest {
-    /// Takes a page from the page tables; its file keeps the contents.
+    /// Takes the host page of a page from the page tables; its file keeps the contents.
     func dropMapping(of page: PageIndex) throws {
-        precondition(ram.backing == .memfd, "the contents would be lost")
+        precondition(ram.backing.isFile, "the contents would be lost")
+        let range = ram.hostPage(of: page)
         try ram.mapping.advise(
             MADV_DONTNEED,
-            offset: page.rawValue << GuestPage.shift,
-            byteCount: GuestPage.byteCount
+            offset: range.byteOffset,
+            byteCount: range.byteCount
         )
         #expect(!isMapped(page))
     }

@@ -16,8 +16,9 @@ extension FaultPathTests {
         let guest = try ArrivingGuest(path, .memfd)
         defer { guest.end() }
         try touchAgain(page, of: guest) { try guest.dropMapping(of: $0) }
+        // Whoever waited may be here before it is counted.
+        #expect(eventually { guest.memory.faults.totals.continued == 1 })
         let faults = guest.memory.faults.totals
-        #expect(faults.continued == 1)
         #expect(faults.populated == 0)
         switch path {
         case .nowait:
@@ -57,15 +58,17 @@ extension FaultPathTests {
         let page = PageIndex(30)
         let guest = try ArrivingGuest(path, .memfd)
         defer { guest.end() }
-        try touchAgain(page, of: guest) { page in
-            // What is mapped twice is not reclaimed.
-            try guest.ram.releaseAlias()
-            try guest.swapOut(page)
-        }
-        let faults = guest.memory.faults.totals
-        #expect(faults.continued == 1)
-        #expect(faults.exitsOnInstalled == (path == .nowait ? 1 : 0))
-        #expect(faults.userfaultsByVCPUs == (path == .nowait ? 0 : 1))
+        try touchAgain(page, of: guest) { try guest.swapOut($0) }
+        // A huge page of the page cache goes out whole, with pages of the program in it. And whoever
+        // waited may be here before it is counted.
+        #expect(
+            eventually {
+                let faults = guest.memory.faults.totals
+                let again = path == .nowait ? faults.exitsOnInstalled : faults.userfaultsByVCPUs
+                return faults.continued >= 1 && faults.continued == again
+            }
+        )
+        #expect(guest.memory.faults.totals.userfaultsByVCPUs == 0 || path != .nowait)
     }
 
     @Test(arguments: HostFacts.exitPaths)
@@ -78,15 +81,15 @@ extension FaultPathTests {
             let value = try guest.device { guest.word(page, at: 128) }.value()
             #expect(value == guest.source.word(of: page, at: 128))
         }
+        #expect(eventually { guest.memory.faults.totals.continued == 1 })
         let faults = guest.memory.faults.totals
         #expect(faults.userfaultsByOthers == 1)
-        #expect(faults.continued == 1)
         #expect(faults.exits == 1)
     }
 
     // MARK: Read-only memory
 
-    @Test(arguments: HostFacts.exitPaths, Backing.allCases)
+    @Test(arguments: HostFacts.exitPaths, HostFacts.ordinaryBackings)
     func `absent pages of a read-only region are read`(path: FaultPath, backing: Backing) throws {
         let guest = try ArrivingGuest(path, backing, zeroPages: [PageIndex(31)])
         defer { guest.end() }

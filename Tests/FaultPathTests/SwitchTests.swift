@@ -9,7 +9,7 @@ import Testing
 
 /// When exits are on.
 extension FaultPathTests {
-    @Test(arguments: HostFacts.exitPaths, Backing.allCases)
+    @Test(arguments: HostFacts.exitPaths, HostFacts.ordinaryBackings)
     func `exits begin when they are armed`(path: FaultPath, backing: Backing) throws {
         let guest = try ArrivingGuest(path, backing, arming: .byTest)
         defer { guest.end() }
@@ -27,7 +27,7 @@ extension FaultPathTests {
         #expect(guest.memory.faults.totals.userfaultsByVCPUs == 1)
     }
 
-    @Test(arguments: HostFacts.exitPaths, Backing.allCases)
+    @Test(arguments: HostFacts.exitPaths, HostFacts.ordinaryBackings)
     func `exits end when the last page is present and they are disarmed`(
         path: FaultPath,
         backing: Backing
@@ -45,7 +45,7 @@ extension FaultPathTests {
         switch backing {
         case .memfd: try guest.dropMapping(of: page)
         case .anonymous where Reclaim.hasSwap: try guest.swapOut(page)
-        case .anonymous: break
+        case .anonymous, .hugetlb: break
         }
         let value = try guest.drive { vCPU in
             try vCPU.write(0xA905, to: page, offset: 8)

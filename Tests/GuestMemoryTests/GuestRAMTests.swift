@@ -19,42 +19,24 @@ import Testing
         PageRange(first: PageIndex(first), count: count)
     }
 
-    @Test func `bytes written through the alias appear in the mapping`() throws {
+    @Test func `pages filled behind the mapping appear in it`() throws {
         let ram = try makeRAM(.memfd)
         var random = SeededGenerator(seed: 1)
-        for page in [0, 7, 8, 39] {
-            let contents = PageContents.incompressible.bytes(using: &random)
-            unsafe ram.aliasBytes(of: range(page, 1))?.copyBytes(from: contents)
-            #expect(unsafe Array(ram.bytes(of: range(page, 1))) == contents)
+        for page in [0, 7, 8, 38] {
+            let contents =
+                PageContents.incompressible.bytes(using: &random)
+                + PageContents.incompressible.bytes(using: &random)
+            try fill(ram, range(page, 2), with: contents)
+            #expect(unsafe Array(ram.bytes(of: range(page, 2))) == contents)
         }
-        #expect(unsafe ram.bytes(of: range(1, 6)).allSatisfy { $0 == 0 })
+        #expect(unsafe ram.bytes(of: range(2, 5)).allSatisfy { $0 == 0 })
     }
 
-    @Test func `bytes written in the mapping appear through the alias`() throws {
-        let ram = try makeRAM(.memfd)
-        unsafe ram.bytes(of: range(3, 2))[4096] = 0x5A
-        #expect(unsafe ram.aliasBytes(of: range(4, 1))?[0] == 0x5A)
+    private func fill(_ ram: GuestRAM, _ range: PageRange, with contents: [UInt8]) throws {
+        try unsafe contents.withUnsafeBytes { unsafe try ram.fillBehind(range, with: $0) }
     }
 
-    @Test func `to release the alias keeps the contents, and it can be used again`() throws {
-        let ram = try makeRAM(.memfd)
-        var random = SeededGenerator(seed: 2)
-        let contents = PageContents.incompressible.bytes(using: &random)
-        unsafe ram.aliasBytes(of: range(5, 1))?.copyBytes(from: contents)
-        try ram.releaseAlias()
-        #expect(unsafe Array(ram.bytes(of: range(5, 1))) == contents)
-        #expect(unsafe ram.aliasBytes(of: range(5, 1)).map { unsafe Array($0) } == contents)
-        unsafe ram.aliasBytes(of: range(6, 1))?.copyBytes(from: contents)
-        #expect(unsafe Array(ram.bytes(of: range(6, 1))) == contents)
-    }
-
-    @Test func `anonymous memory has no alias, and to release it is nothing`() throws {
-        let ram = try makeRAM(.anonymous)
-        #expect(unsafe ram.aliasBytes(of: range(0, 1)) == nil)
-        try ram.releaseAlias()
-    }
-
-    @Test(arguments: Backing.allCases)
+    @Test(arguments: HostFacts.ordinaryBackings)
     func `memory is zero at first and keeps what is written`(backing: Backing) throws {
         let ram = try makeRAM(backing)
         #expect(unsafe ram.bytes(of: range(0, Self.pageCount)).allSatisfy { $0 == 0 })
@@ -62,7 +44,7 @@ import Testing
         #expect(unsafe ram.bytes(of: range(0, Self.pageCount))[40 * 4096 - 1] == 1)
     }
 
-    @Test(arguments: Backing.allCases)
+    @Test(arguments: HostFacts.ordinaryBackings)
     func `a host address leads to its page, and to none outside`(backing: Backing) throws {
         let ram = try makeRAM(backing)
         let base = ram.mapping.address
@@ -86,17 +68,39 @@ import Testing
         await #expect(processExitsWith: .failure) { try touch(first: 0, count: 0) }
     }
 
+    @Test func `huge pages hold a guest only whole, and only as many as there are`() throws {
+        let odd = try GuestLayout.pc(byteCount: 3 << 20)
+        #expect(try #require(GuestRAM.obstacle(to: odd, .hugetlb)).contains("2 MiB"))
+        let large = try GuestLayout.pc(byteCount: 4 << 40)
+        let text = try #require(GuestRAM.obstacle(to: large, .hugetlb))
+        #expect(text.contains("2097152 of 2 MiB"))
+        #expect(text.contains("vm.nr_hugepages"))
+    }
+
+    @Test(.enabled(if: HostFacts.runsHugePageTests, "needs 64 huge pages: vm.nr_hugepages"))
+    func `huge pages are filled behind the mapping as others are`() throws {
+        let layout = try GuestLayout.pc(byteCount: 8 << 20)
+        #expect(GuestRAM.obstacle(to: layout, .hugetlb) == nil)
+        let ram = try GuestRAM(layout: layout, backing: .hugetlb)
+        #expect(ram.hostPage(of: PageIndex(1023)) == range(512, 512))
+        var contents = [UInt8](repeating: 0, count: 4096)
+        contents[7] = 0xA9
+        try fill(ram, range(700, 1), with: contents)
+        #expect(unsafe ram.bytes(of: range(700, 1))[7] == 0xA9)
+        #expect(unsafe ram.bytes(of: range(512, 1))[0] == 0)
+    }
+
     @Test func `a guest larger than the host is named with both sizes`() throws {
         let layout = try GuestLayout.pc(byteCount: 4 << 40)
-        let text = try #require(GuestRAM.shortage(of: layout))
+        let text = try #require(GuestRAM.obstacle(to: layout, .anonymous))
         #expect(text.contains("4194304 MiB"))
         #expect(text.contains("available"))
         #expect(!text.contains("\n"))
-        #expect(try GuestRAM.shortage(of: GuestLayout.pc(byteCount: 4096)) == nil)
+        #expect(try GuestRAM.obstacle(to: GuestLayout.pc(byteCount: 4096), .memfd) == nil)
     }
 }
 
 private func touch(first: Int, count: Int) throws {
     let ram = try GuestRAM(layout: GuestLayout.pc(byteCount: 40 * 4096), backing: .memfd)
-    _ = unsafe ram.aliasBytes(of: PageRange(first: PageIndex(first), count: count))
+    _ = unsafe ram.bytes(of: PageRange(first: PageIndex(first), count: count))
 }

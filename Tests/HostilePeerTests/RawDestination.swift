@@ -63,6 +63,7 @@ final class RawDestination {
         prepared.vcpuCount = welcome.machine.vcpuCount
         prepared.urgentLanes = 1
         prepared.bulkLanes = 1
+        prepared.pagesPerRequest = 1
         return prepared
     }
 

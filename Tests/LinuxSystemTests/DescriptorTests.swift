@@ -89,8 +89,9 @@ import Testing
         #expect(one.address != other.address)
         unsafe one.base.storeBytes(of: 0x1234, toByteOffset: 4096, as: UInt32.self)
         #expect(unsafe other.base.load(fromByteOffset: 4096, as: UInt32.self) == 0x1234)
-        try one.dropEntries()
-        #expect(unsafe one.base.load(fromByteOffset: 4096, as: UInt32.self) == 0x1234)
+        try unsafe withUnsafeBytes(of: UInt32(0x5678)) { unsafe try file.write($0, at: 8000) }
+        #expect(unsafe one.base.load(fromByteOffset: 8000, as: UInt32.self) == 0x5678)
+        #expect(unsafe other.base.load(fromByteOffset: 8000, as: UInt32.self) == 0x5678)
     }
 
     @Test func `memory that cannot be had is an error`() {

@@ -13,7 +13,7 @@ import Transport
 /// Both roles in one process, with a real guest, over socket pairs.
 @Suite(.serialized, .timeLimit(.minutes(5)), .enabled(if: HostFacts.runsMigrationTests))
 struct PairTests {
-    @Test(arguments: Backing.allCases, Backing.allCases)
+    @Test(arguments: HostFacts.backings, HostFacts.backings)
     func `a guest moves between any two backings`(from: Backing, to: Backing) throws {
         // The same memory goes over sockets, other memory over rings.
         let pair = try Pair(backing: from, transport: from == to ? .socket : .ring)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
-internal import GuestMemory
+package import GuestMemory
 package import KVM
+internal import LinuxSystem
 internal import Userfault
 
 /// What this host offers tests, asked once.
@@ -56,6 +57,20 @@ package enum HostFacts {
 
     /// Whether a host without swap is a failure.
     package static let requiresSwap: Bool = isSet("APUS_REQUIRE_SWAP")
+
+    /// Kinds of guest memory made of pages of 4 KiB: every host has them.
+    package static let ordinaryBackings: [Backing] = [.anonymous, .memfd]
+
+    /// Kinds of guest memory that this host has.
+    package static let backings: [Backing] =
+        ordinaryBackings + (runsHugePageTests ? [.hugetlb] : [])
+
+    /// Huge pages of 2 MiB that tests need at once: those of two guests of 64 MiB.
+    package static let hugePagesNeeded = 64
+
+    /// Whether tests with huge pages run; with `APUS_REQUIRE_HUGE_PAGES=1` they must.
+    package static let runsHugePageTests: Bool =
+        Host.availableHugePages >= hugePagesNeeded || isSet("APUS_REQUIRE_HUGE_PAGES")
 
     /// The kernel of the testbed, `nowait` or `stock`; nil on any other machine.
     package static let testbedKernel: String? = value(of: "APUS_TESTBED")

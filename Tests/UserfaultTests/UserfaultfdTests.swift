@@ -98,7 +98,7 @@ struct UserfaultfdTests {
     }
 
     @Test(.timeLimit(.minutes(1)))
-    func `memfd pages are written behind the alias, then mapped`() throws {
+    func `memfd pages are filled behind the mapping, then mapped`() throws {
         let ram = try GuestRAM(layout: GuestLayout.pc(byteCount: 8 * page), backing: .memfd)
         let registration = try Registration(ram.mapping, for: .missingAndMinor)
         let range = PageRange(first: PageIndex(2), count: 2)
@@ -109,7 +109,7 @@ struct UserfaultfdTests {
         #expect(events.map(\.address) == [target])
         #expect(events.map(\.threadID) == [toucher.threadID])
         let contents = noise(2)
-        unsafe ram.aliasBytes(of: range)?.copyBytes(from: contents)
+        try unsafe contents.withUnsafeBytes { unsafe try ram.fillBehind(range, with: $0) }
         usleep(10_000)
         #expect(!toucher.hasEnded)
         let userfault = registration.userfault
@@ -124,7 +124,7 @@ struct UserfaultfdTests {
         let registration = try Registration(ram.mapping, for: .missingAndMinor)
         let contents = noise()
         let range = PageRange(first: PageIndex(0), count: 1)
-        unsafe ram.aliasBytes(of: range)?.copyBytes(from: contents)
+        try unsafe contents.withUnsafeBytes { unsafe try ram.fillBehind(range, with: $0) }
         let toucher = try Toucher(address: ram.mapping.address, byteCount: page)
         #expect(try registration.events().count == 1)
         #expect(!toucher.hasEnded)

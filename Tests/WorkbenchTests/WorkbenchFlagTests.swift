@@ -52,7 +52,7 @@ struct WorkbenchFlagTests {
         for words in [
             "METRICS:", "round-trip-MEDIUM", "stream-MEDIUM-BACKING", "install-WAY-SIZE",
             "growth-WAY-SIZE", "Ceiling", "--only", "--rounds", "--sizes", "--require", "--json",
-            "EXAMPLES:", "AllocationTests",
+            "EXAMPLES:", "latency-MEDIUM", "allocations-MEDIUM", "verification-WAY-SIZE",
         ] {
             #expect(text.contains(words), "\(words)")
         }

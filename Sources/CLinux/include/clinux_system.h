@@ -96,6 +96,10 @@ void clinux_set_thread_name(const char *name);
 /// Thread id of the caller, as the kernel's task id.
 int clinux_gettid(void);
 
+/// Sets the caller's nice value and how long it runs at a time: zero, or `-errno`.
+/// Kernel interface: sched_setattr(2); a slice of one's own since Linux 6.12, ignored before.
+int clinux_stand_back(int nice, uint64_t slice_nanoseconds);
+
 /// Installs `handler` for `signal` without SA_RESTART, so that blocking calls return EINTR.
 int clinux_install_handler(int signal, void (*handler)(int));
 

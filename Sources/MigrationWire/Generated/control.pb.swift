@@ -220,6 +220,9 @@ package nonisolated struct WirePrepared: Sendable {
   /// most pages near a request, sent unasked
   package var prefetchPages: UInt32 = 0
 
+  /// 1 or 512: a request stands for a host page
+  package var pagesPerRequest: UInt32 = 0
+
   /// most, over all bulk lanes; 0: as fast as it goes
   package var streamBytesPerSecond: UInt64 = 0
 
@@ -709,7 +712,7 @@ nonisolated extension WireWelcome: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WirePrepared: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Prepared"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}page_byte_count\0\u{1}memory\0\u{3}vcpu_count\0\u{3}urgent_lanes\0\u{3}bulk_lanes\0\u{3}prefetch_pages\0\u{3}stream_bytes_per_second\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}page_byte_count\0\u{1}memory\0\u{3}vcpu_count\0\u{3}urgent_lanes\0\u{3}bulk_lanes\0\u{3}prefetch_pages\0\u{3}stream_bytes_per_second\0\u{3}pages_per_request\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -724,6 +727,7 @@ nonisolated extension WirePrepared: SwiftProtobuf.Message, SwiftProtobuf._Messag
       case 5: try { try decoder.decodeSingularUInt32Field(value: &self.bulkLanes) }()
       case 6: try { try decoder.decodeSingularUInt32Field(value: &self.prefetchPages) }()
       case 7: try { try decoder.decodeSingularUInt64Field(value: &self.streamBytesPerSecond) }()
+      case 8: try { try decoder.decodeSingularUInt32Field(value: &self.pagesPerRequest) }()
       default: break
       }
     }
@@ -751,6 +755,9 @@ nonisolated extension WirePrepared: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if self.streamBytesPerSecond != 0 {
       try visitor.visitSingularUInt64Field(value: self.streamBytesPerSecond, fieldNumber: 7)
     }
+    if self.pagesPerRequest != 0 {
+      try visitor.visitSingularUInt32Field(value: self.pagesPerRequest, fieldNumber: 8)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -761,6 +768,7 @@ nonisolated extension WirePrepared: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if lhs.urgentLanes != rhs.urgentLanes {return false}
     if lhs.bulkLanes != rhs.bulkLanes {return false}
     if lhs.prefetchPages != rhs.prefetchPages {return false}
+    if lhs.pagesPerRequest != rhs.pagesPerRequest {return false}
     if lhs.streamBytesPerSecond != rhs.streamBytesPerSecond {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Counts heap allocations of the calling thread, by taking the place of malloc and its relatives
+// Counts heap allocations, by taking the place of malloc and its relatives
 // in the program that this is linked into.
 #ifndef APUS_CALLOCATIONCOUNTER_H
 #define APUS_CALLOCATIONCOUNTER_H
@@ -11,5 +11,8 @@ int callocation_is_counting(void);
 
 /// Allocations that the calling thread has made so far.
 uint64_t callocation_count(void);
+
+/// Allocations that all threads of the process have made so far.
+uint64_t callocation_total(void);
 
 #endif

@@ -2,6 +2,7 @@
 #include "CAllocationCounter.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stddef.h>
 
 #if defined(__has_feature)
@@ -16,7 +17,11 @@
 // Initial-exec: reading it must never allocate.
 static _Thread_local uint64_t count __attribute__((tls_model("initial-exec")));
 
+static _Atomic uint64_t total;
+
 uint64_t callocation_count(void) { return count; }
+
+uint64_t callocation_total(void) { return atomic_load_explicit(&total, memory_order_relaxed); }
 
 #ifdef HAS_SANITIZER
 
@@ -26,6 +31,11 @@ int callocation_is_counting(void) { return 0; }
 
 int callocation_is_counting(void) { return 1; }
 
+static void note(void) {
+    count++;
+    atomic_fetch_add_explicit(&total, 1, memory_order_relaxed);
+}
+
 // The C library's own names for what is replaced here; free() works with both.
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t number, size_t size);
@@ -33,34 +43,34 @@ void *__libc_realloc(void *memory, size_t size);
 void *__libc_memalign(size_t alignment, size_t size);
 
 void *malloc(size_t size) {
-    count++;
+    note();
     return __libc_malloc(size);
 }
 
 void *calloc(size_t number, size_t size) {
-    count++;
+    note();
     return __libc_calloc(number, size);
 }
 
 void *realloc(void *memory, size_t size) {
-    count++;
+    note();
     return __libc_realloc(memory, size);
 }
 
 void *memalign(size_t alignment, size_t size) {
-    count++;
+    note();
     return __libc_memalign(alignment, size);
 }
 
 void *aligned_alloc(size_t alignment, size_t size) {
-    count++;
+    note();
     return __libc_memalign(alignment, size);
 }
 
 int posix_memalign(void **memory, size_t alignment, size_t size) {
     if (alignment % sizeof(void *) != 0 || alignment == 0 || (alignment & (alignment - 1)) != 0)
         return EINVAL;
-    count++;
+    note();
     void *result = __libc_memalign(alignment, size);
     if (result == NULL) return ENOMEM;
     *memory = result;
