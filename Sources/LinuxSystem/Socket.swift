@@ -144,8 +144,29 @@ package struct Socket: ~Copyable, Sendable {
     package func receive(
         into buffer: UnsafeMutableRawBufferPointer
     ) throws(SystemError) -> ReadOutcome {
+        unsafe try receive(into: buffer, flags: 0)
+    }
+
+    /// The same without waiting: nil while there is nothing.
+    ///
+    /// Kernel: recv(2) with MSG_DONTWAIT.
+    package func receiveNow(
+        into buffer: UnsafeMutableRawBufferPointer
+    ) throws(SystemError) -> ReadOutcome? {
+        do throws(SystemError) {
+            return unsafe try receive(into: buffer, flags: CInt(MSG_DONTWAIT))
+        } catch {
+            if error.code == EAGAIN { return nil }
+            throw error
+        }
+    }
+
+    private func receive(
+        into buffer: UnsafeMutableRawBufferPointer,
+        flags: CInt
+    ) throws(SystemError) -> ReadOutcome {
         while true {
-            let result = unsafe recv(descriptor.rawValue, buffer.baseAddress, buffer.count, 0)
+            let result = unsafe recv(descriptor.rawValue, buffer.baseAddress, buffer.count, flags)
             if result > 0 { return .bytes(result) }
             if result == 0 { return .closed }
             if errno == EINTR { continue }

@@ -5,6 +5,9 @@ package import LinuxSystem
 package import MigrationWire
 
 /// A lane over a Unix or TCP socket.
+///
+/// A receiver of pages or requests looks for up to 50 µs before it sleeps, and lets others have the
+/// processor between two looks: to sleep and be woken costs as much, in a virtual machine above all.
 package final class SocketLane: Lane {
     package let name: LaneName
     private let socket: Socket
@@ -36,7 +39,13 @@ package final class SocketLane: Lane {
         into buffer: UnsafeMutableRawBufferPointer
     ) throws(LaneError) -> Int {
         do {
-            switch unsafe try socket.receive(into: buffer) {
+            let outcome: Socket.ReadOutcome
+            if let early = unsafe try look(into: buffer) {
+                outcome = early
+            } else {
+                outcome = unsafe try socket.receive(into: buffer)
+            }
+            switch outcome {
             case .bytes(let count): return count
             case .closed: throw LaneError.closed(name)
             }
@@ -46,6 +55,24 @@ package final class SocketLane: Lane {
             throw .closed(name)
         }
     }
+
+    /// What comes within the time that a sleep and its wake would cost; nil when nothing does.
+    private func look(
+        into buffer: UnsafeMutableRawBufferPointer
+    ) throws(SystemError) -> Socket.ReadOutcome? {
+        guard name != .control else { return nil }
+        var start: MonotonicTime?
+        while true {
+            if let outcome = unsafe try socket.receiveNow(into: buffer) { return outcome }
+            let now = MonotonicTime.now
+            let first = start ?? now
+            if now.nanoseconds(since: first) > Self.lookNanoseconds { return nil }
+            start = first
+            yieldProcessor()
+        }
+    }
+
+    private static let lookNanoseconds: UInt64 = 50_000
 
     package func limitBlocking(to duration: Duration?) throws(LaneError) {
         do {
