@@ -54,14 +54,15 @@ private struct BackgroundStream: ~Copyable {
                 continue
             }
             let start = MonotonicTime.now
-            if let rest = pace.rest(at: start, lastRequest: memory.lastRequest)
-                ?? memory.capWait
-            {
+            let lastRequest = memory.lastRequest
+            if let rest = pace.rest(at: start, lastRequest: lastRequest) ?? memory.capWait {
                 memory.rest(since: serial, for: rest)
                 continue
             }
             followRequests()
-            guard let run = memory.takeRun(from: cursor, mostPages: StreamPace.batchPages) else {
+            let isPressed = StreamPace.isPressed(at: start, lastRequest: lastRequest)
+            let most = isPressed ? StreamPace.smallBatchPages : StreamPace.batchPages
+            guard let run = memory.takeRun(from: cursor, mostPages: most) else {
                 try sendEnd(sequence: sequence, on: lane)
                 return
             }

@@ -4,17 +4,21 @@ package import LinuxSystem
 
 /// How one streaming thread makes way for requests.
 ///
-/// While requests follow each other closely the thread rests after each batch, as long as that
-/// took: so it always goes on, takes half a processor at most, and that on fast and slow hosts
-/// alike. The thread is back at its full pace as soon as no request has come for a moment. A value
+/// While requests follow each other closely the thread works in small batches, and rests after each
+/// twice as long as that took: so it always goes on, takes a third of a processor at most, and that
+/// on fast and slow hosts alike. The thread is back at its full pace as soon as no request has come for a moment. A value
 /// without a clock of its own.
 package struct StreamPace: Sendable {
     /// Requests closer to each other than this come in quick succession.
     package static let quiet = Duration.microseconds(1000)
+    /// A rest is so many times as long as the batch before it took.
+    package static let restFactor: UInt64 = 2
     /// The longest rest: a batch may have waited for room on its lane.
     package static let longestRest = Duration.milliseconds(10)
     /// Pages in one frame: 64 KiB of guest memory.
     package static let batchPages = 16
+    /// Pages in one frame while requests come in quick succession.
+    package static let smallBatchPages = 4
 
     private var restUntil = MonotonicTime(nanoseconds: 0)
 
@@ -27,7 +31,7 @@ package struct StreamPace: Sendable {
     ///   - now: The present instant.
     ///   - lastRequest: When the last request came; nil before the first one.
     /// - Returns: Whether the last one is less than `quiet` ago.
-    private static func isPressed(at now: MonotonicTime, lastRequest: MonotonicTime?) -> Bool {
+    package static func isPressed(at now: MonotonicTime, lastRequest: MonotonicTime?) -> Bool {
         guard let lastRequest else { return false }
         return now.nanoseconds(since: lastRequest) < quiet.wholeNanoseconds
     }
@@ -48,7 +52,7 @@ package struct StreamPace: Sendable {
 
     /// Takes note of the time that a batch took.
     package mutating func worked(from start: MonotonicTime, to end: MonotonicTime) {
-        let rest = end.nanoseconds(since: start)
+        let rest = end.nanoseconds(since: start) * Self.restFactor
         let longest = Self.longestRest.wholeNanoseconds
         restUntil = MonotonicTime(nanoseconds: end.nanoseconds + min(rest, longest))
     }

@@ -184,8 +184,10 @@ struct LaneExperiments {
         return GuestRAM.obstacle(to: layout, .anonymous) == nil
     }
 
-    /// Time of a page at every size but the first, beside that at the first; the ceiling grows as
-    /// the kernel's part did, which on a virtual host is the host's price of fresh memory.
+    /// Time of a page at every size but the first, beside that at the first.
+    ///
+    /// In the best round of each: on a virtual host others hold the price of memory that the host
+    /// has to find first. The ceiling grows as the kernel's part did.
     private static func growths(of metrics: [LaneMetric], _ plan: Plan) -> [LaneMetric] {
         guard let first = plan.sizes.first else { return [] }
         return ways.flatMap { way in
@@ -199,12 +201,10 @@ struct LaneExperiments {
                         $0.name == "install-\(way.name)-\(size.text)"
                     })
                 else { return nil }
-                for round in 0..<min(large.values.count, small.values.count) {
-                    let grown = small.ceilings[round] / large.ceilings[round]
-                    growth.add(
-                        1e9 / large.values[round],
-                        ceiling: 1e9 / small.values[round] * grown
-                    )
+                if let ours = large.values.max(), let base = small.values.max(),
+                    let kernel = large.ceilings.max(), let kernelBase = small.ceilings.max()
+                {
+                    growth.add(1e9 / ours, ceiling: 1e9 / base * (kernelBase / kernel))
                 }
                 return growth
             }

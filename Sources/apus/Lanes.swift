@@ -36,9 +36,9 @@ struct Lanes: ParsableCommand {
                                      the same without a stream. In ns; a ratio is to be small.
               allocations-MEDIUM     Heap allocations of all threads during that, beside the pages
                                      that came; a ratio is to be small.
-              growth-WAY-SIZE        Time of one page with so much memory. Ceiling: the time with
-                                     the first of --sizes, times what the bare loop took longer.
-                                     In ns; a ratio is to be small.
+              growth-WAY-SIZE        Time of one page with so much memory, in the best round.
+                                     Ceiling: the time with the first of --sizes, times what the
+                                     bare loop took longer. In ns; a ratio is to be small.
             MEDIUM is ring, unix or tcp (loopback), BACKING memfd or anonymous, WAY continue \
             (memfd), copy or zero (anonymous); continue and copy are left out at sizes that this \
             host has no memory for.

@@ -13,13 +13,14 @@ struct StreamPaceTests {
         var pace = StreamPace()
         pace.worked(from: instant(0), to: instant(100))
         #expect(pace.rest(at: instant(100), lastRequest: nil) == nil)
+        #expect(!StreamPace.isPressed(at: instant(100), lastRequest: nil))
     }
 
-    @Test func `while requests come it rests as long as it worked`() {
+    @Test func `while requests come it rests for a multiple of its work`() {
         var pace = StreamPace()
         pace.worked(from: instant(0), to: instant(100))
         let rest = pace.rest(at: instant(100), lastRequest: instant(100))
-        #expect(rest == .microseconds(100))
+        #expect(rest == .microseconds(100 * Int64(StreamPace.restFactor)))
     }
 
     @Test func `requests that never cease do not stop it`() {
@@ -35,7 +36,7 @@ struct StreamPaceTests {
                 batches += 1
             }
         }
-        #expect(batches >= 1_000_000 / (51 * 2))
+        #expect(batches >= 1_000_000 / (51 * (Int(StreamPace.restFactor) + 1)))
     }
 
     @Test func `a moment after the last request it goes on`() {
