@@ -37,7 +37,7 @@
     mov rbp, rbx
     inc qword ptr [rdi + CGUEST_BLOCK_HEARTBEATS]
     mov eax, r15d
-    out CGUEST_PORT_HEARTBEAT, al
+    out CGUEST_PORT_HEARTBEAT, eax
 2:
 .endm
 

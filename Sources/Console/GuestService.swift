@@ -33,12 +33,14 @@ package struct GuestService {
     ///   - guestIdentity: 16 bytes, the same through all migrations of the guest.
     ///   - acceptor: Where destinations connect.
     ///   - deadline: The end, if the guest is to run no longer.
+    ///   - ended: Called when the guest has ended here and was not moved on.
     /// - Returns: The exit code.
     package func serve(
         _ machine: Machine,
         guestIdentity: [UInt8],
         through acceptor: SocketAcceptor,
-        until deadline: MonotonicTime? = nil
+        until deadline: MonotonicTime? = nil,
+        whenEnded ended: () -> Void = {}
     ) -> ExitStatus {
         defer { machine.stop() }
         for address in acceptor.addresses { console.line("listening on \(address)") }
@@ -58,11 +60,13 @@ package struct GuestService {
             console.noted("the guest is lost: \(error)")
             return error.isDigestMismatch ? .digestMismatch : .guestLost
         case .stopped, .deadline:
+            ended()
             let pages = machine.statistics.map(\.iterations).reduce(0, +)
             console.noted("the guest is stopped after \(pages) verified pages")
             return .success
         case .guestEnded:
-            return ended(machine)
+            ended()
+            return status(ofEnded: machine)
         case .failed(let error):
             console.noted("\(error)")
             return .hostUnfit
@@ -72,6 +76,11 @@ package struct GuestService {
     /// Prints the summary of a migration on standard output and writes its report.
     package func conclude(_ report: MigrationReport) {
         print(Summary(report).text, terminator: "")
+        write(report)
+    }
+
+    /// Writes a report, where one is wanted.
+    package func write(_ report: MigrationReport) {
         guard let reportPath else { return }
         do {
             try ReportFile.write(report, to: reportPath)
@@ -81,7 +90,7 @@ package struct GuestService {
     }
 
     /// Says how the guest ended by itself.
-    package func ended(_ machine: Machine) -> ExitStatus {
+    private func status(ofEnded machine: Machine) -> ExitStatus {
         console.noted("the guest ended: \(machine.ending?.description ?? "reason unknown")")
         return machine.ending.map { status(of: $0) } ?? .guestEnded
     }

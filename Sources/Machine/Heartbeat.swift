@@ -11,15 +11,24 @@ package struct Heartbeat: Equatable, Sendable {
     package var last: MonotonicTime?
     /// Longest time between two, in nanoseconds, since gaps were last forgotten.
     package var largestGapNanoseconds: UInt64
+    /// When that gap began; nil when there was none here.
+    package var largestGapBegan: MonotonicTime?
 
     /// - Parameters:
     ///   - count: How many there were.
     ///   - last: When the last one was seen.
     ///   - largestGapNanoseconds: Longest time between two.
-    package init(count: UInt64, last: MonotonicTime?, largestGapNanoseconds: UInt64) {
+    ///   - largestGapBegan: When that gap began, if it is known.
+    package init(
+        count: UInt64,
+        last: MonotonicTime?,
+        largestGapNanoseconds: UInt64,
+        largestGapBegan: MonotonicTime? = nil
+    ) {
         self.count = count
         self.last = last
         self.largestGapNanoseconds = largestGapNanoseconds
+        self.largestGapBegan = largestGapBegan
     }
 }
 
@@ -30,13 +39,24 @@ final class HeartbeatRecorder: Sendable {
     private let count = Atomic<UInt64>(0)
     private let last = Atomic<UInt64>(0)
     private let largestGap = Atomic<UInt64>(0)
+    private let largestGapBegan = Atomic<UInt64>(0)
+    /// What the guest had done by each heartbeat.
+    let progress = ProgressRing()
 
     /// Notes one heartbeat; called by the vCPU's thread.
-    func record(at now: MonotonicTime) {
+    ///
+    /// - Parameters:
+    ///   - now: When it was seen.
+    ///   - iterations: What the guest has done so far, by its own counter; wraps.
+    func record(at now: MonotonicTime, iterations: UInt32) {
+        progress.record(iterations, at: now)
         let before = last.load(ordering: .relaxed)
         if before != 0 {
             let gap = now.nanoseconds(since: MonotonicTime(nanoseconds: before))
-            largestGap.max(gap, ordering: .relaxed)
+            if gap > largestGap.load(ordering: .relaxed) {
+                largestGap.store(gap, ordering: .relaxed)
+                largestGapBegan.store(before, ordering: .relaxed)
+            }
         }
         last.store(now.nanoseconds, ordering: .relaxed)
         // Published last; pairs with the acquire in `value`.
@@ -47,22 +67,25 @@ final class HeartbeatRecorder: Sendable {
     var value: Heartbeat {
         let count = count.load(ordering: .acquiring)
         let last = last.load(ordering: .relaxed)
+        let began = largestGapBegan.load(ordering: .relaxed)
         return Heartbeat(
             count: count,
             last: last == 0 ? nil : MonotonicTime(nanoseconds: last),
-            largestGapNanoseconds: largestGap.load(ordering: .relaxed)
+            largestGapNanoseconds: largestGap.load(ordering: .relaxed),
+            largestGapBegan: began == 0 ? nil : MonotonicTime(nanoseconds: began)
         )
     }
 
     /// Goes on from what another process noted; the vCPU must be parked.
     func continueFrom(_ heartbeat: Heartbeat) {
         last.store(heartbeat.last?.nanoseconds ?? 0, ordering: .relaxed)
-        largestGap.store(0, ordering: .relaxed)
+        resetGap()
         count.store(heartbeat.count, ordering: .releasing)
     }
 
     /// Forgets the largest gap.
     func resetGap() {
         largestGap.store(0, ordering: .relaxed)
+        largestGapBegan.store(0, ordering: .relaxed)
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import LinuxSystem
 internal import MigrationWire
 
 /// How the guest is doing, seen from outside and by its own account.
@@ -25,6 +26,14 @@ extension Machine {
     /// something can be told apart.
     package func resetGaps() {
         for vcpu in vcpus { vcpu.heartbeat.resetGap() }
+    }
+
+    /// What each vCPU had done by each of its heartbeats since an instant, and by the last one before
+    /// it; the last 16 thousand at the most.
+    ///
+    /// Lock-free; never touches guest memory.
+    package func progress(since start: MonotonicTime) -> [[ProgressSample]] {
+        vcpus.map { $0.heartbeat.progress.samples(since: start) }
     }
 
     /// What each vCPU of the walker has counted.

@@ -19,14 +19,16 @@ extension Machine {
 
     /// Starts a thread for each vCPU, and returns when all of them are parked.
     ///
-    /// - Parameter handler: Called for memory-fault exits; without one they end the guest.
+    /// - Parameter servers: One for each vCPU's memory-fault exits; without one they end the guest.
     /// - Throws: When there are too few resources for threads.
     package func startThreads(
-        memoryFaultHandler handler: MemoryFaultHandler? = nil
+        memoryFaultServers servers: [any MemoryFaultServer] = []
     ) throws(MachineError) {
         do {
             try KickSignal.install()
-            for vcpu in vcpus { try vcpu.start(handler) }
+            for (index, vcpu) in vcpus.enumerated() {
+                try vcpu.start(index < servers.count ? servers[index] : nil)
+            }
         } catch {
             throw .system(error)
         }

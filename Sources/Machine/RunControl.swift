@@ -4,13 +4,6 @@ internal import GuestMemory
 internal import LinuxSystem
 internal import Synchronization
 
-/// Called on a vCPU's own thread when the kernel could not make guest memory present for it.
-///
-/// Parameters: the vCPU, the guest physical address and the length in bytes. It returns true when
-/// the memory is present and the vCPU may go on, false when it never will be.
-package typealias MemoryFaultHandler =
-    @Sendable (_ vcpu: Int, _ address: UInt64, _ byteCount: UInt64) -> Bool
-
 /// What a machine tells its vCPU threads to do, and what they tell it.
 ///
 /// The order is one word: a state, and a serial number that makes every order different from all

@@ -38,9 +38,9 @@ final class VCPUThread: Sendable {
     }
 
     /// Starts the thread; it obeys the present order.
-    func start(_ handler: MemoryFaultHandler?) throws(SystemError) {
+    func start(_ server: (any MemoryFaultServer)?) throws(SystemError) {
         try thread.withLock { (slot: inout Thread?) throws(SystemError) in
-            slot = try Thread(name: "vcpu-\(virtualCPU.index)") { [self] in obey(handler) }
+            slot = try Thread(name: "vcpu-\(virtualCPU.index)") { [self] in obey(server) }
         }
     }
 
@@ -83,14 +83,14 @@ final class VCPUThread: Sendable {
 
 extension VCPUThread {
     /// Body of the thread.
-    private func obey(_ handler: MemoryFaultHandler?) {
+    private func obey(_ server: (any MemoryFaultServer)?) {
         task.store(currentThreadID(), ordering: .relaxed)
         var isOver = false
         while true {
             let order = control.order.value
             switch RunControl.state(of: order) {
             case .running where !isOver:
-                isOver = runGuest(under: order, handler) == .over
+                isOver = runGuest(under: order, server) == .over
             case .running, .parked:
                 acknowledge(order)
                 control.order.wait(while: order, timeout: nil)
@@ -113,7 +113,7 @@ extension VCPUThread {
     }
 
     /// Runs the guest until there is another order, or the guest is over.
-    private func runGuest(under order: UInt32, _ handler: MemoryFaultHandler?) -> Continuation {
+    private func runGuest(under order: UInt32, _ server: (any MemoryFaultServer)?) -> Continuation {
         // Who gives another order does so first and then requests the exit: either that request
         // comes after this line and holds, or the other order is visible in the next one.
         virtualCPU.allowRun()
@@ -122,7 +122,7 @@ extension VCPUThread {
         var result = Continuation.goOn
         do {
             while result == .goOn && control.order.value == order {
-                result = handle(try virtualCPU.run(), order, handler)
+                result = handle(try virtualCPU.run(), order, server)
             }
             if result == .goOn { try completeAccess() }
         } catch {
@@ -136,13 +136,13 @@ extension VCPUThread {
     private func handle(
         _ exit: VirtualCPUExit,
         _ order: UInt32,
-        _ handler: MemoryFaultHandler?
+        _ server: (any MemoryFaultServer)?
     ) -> Continuation {
         switch exit {
         case .interrupted:
             return .goOn
         case .portAccess(let access) where access.port == UInt16(CGUEST_PORT_HEARTBEAT):
-            heartbeat.record(at: .now)
+            heartbeat.record(at: .now, iterations: access.value)
             return .goOn
         case .portAccess(let access) where access.port == UInt16(CGUEST_PORT_CORRUPTION):
             control.end(.corruption(WalkerBlock(control.memory, virtualCPU.index).corruption))
@@ -151,8 +151,9 @@ extension VCPUThread {
             control.order.wait(while: order, timeout: Self.longestHalt)
             return .goOn
         case .memoryFault(let fault):
-            if let handler, handler(virtualCPU.index, fault.address, fault.byteCount) {
+            if let server, server.serve(fault.address) {
                 faultExits.prepareReentry(of: virtualCPU, after: fault)
+                server.reenters()
                 return .goOn
             }
             // A page that does not come because the machine is to stop is no end of the guest's.

@@ -39,8 +39,9 @@ package final class Destination {
     private let observer: any MigrationObserver
     private let options: DestinationOptions
 
-    private var latencies: [LatencyRing] = []
-    private var histogram = LatencyHistogram()
+    /// Where faults are told, and whose they are: a vCPU's, or those of userfaultfd.
+    private var rings: [(ring: FaultSpanRing, vCPU: Int?)] = []
+    private var account = FaultAccount(clocks: .unrelated)
     private let threads = ThreadGroup()
     private let loaders = ThreadGroup()
     private var lanes: [any Lane] = []
@@ -109,6 +110,7 @@ package final class Destination {
         else { throw control.violation(.unexpectedMessage("other", expected: "welcome")) }
         let (key, layout) = try check(welcome, control)
         clocks = Host.isThisBoot(welcome.bootIdentity) ? .same : .unrelated
+        account = FaultAccount(clocks: clocks)
         identity = welcome.identity
 
         let userfault = try openUserfault()
@@ -118,7 +120,8 @@ package final class Destination {
             of: ram,
             exits: machine.faultExits,
             userfault: userfault,
-            streams: options.streams
+            streams: options.streams,
+            vCPUs: Int(machine.description.vcpuCount)
         )
         self.memory = memory
         let urgentLanes = try openLanes(key, memory, machine)
@@ -172,6 +175,7 @@ package final class Destination {
         timeline.take(state.times, stateSent: run.stateSentNs)
         if clocks == .same { timeline.endSendingAtArrival() }
         timeline.run = firstRun(of: machine)
+        account.beginSeries(at: timeline.run ?? .now)
         var running = WireRunning()
         running.runNs = timeline.run?.nanoseconds ?? 0
         try control.send(.running(running))
@@ -269,7 +273,7 @@ package final class Destination {
                 throw control.violation(.unexpectedMessage(message.name, expected: "nothing"))
             }
             if ready[4] { try handleStop(&isWarned) }
-            drainLatencies()
+            drainRings()
             let totals = memory.totals
             if watch.isStalled(at: totals.installed) {
                 if memory.isStreamOver {
@@ -376,25 +380,23 @@ package final class Destination {
             for index in 0..<min(vCPUs, options.mostVCPULanes) {
                 vCPULanes.append(try open(.urgent(UInt8(readers + index)), key))
             }
-            servers = VCPUFaultServer.make(for: vCPUs, memory, on: vCPULanes, makeRing: makeRing)
+            servers = VCPUFaultServer.make(for: vCPUs, memory, on: vCPULanes) { makeRing(for: $0) }
         case .userfault: break
         }
         do {
-            try machine.startThreads { [servers] vCPU, address, _ in
-                vCPU < servers.count && servers[vCPU].serve(address)
-            }
+            try machine.startThreads(memoryFaultServers: servers)
         } catch {
             throw .machine(error.description)
         }
-        let vCPUs = Set(machine.threadIDs)
+        let vCPUs = machine.threadIDs
         for index in 0..<UInt8(readers) {
             let lane = try open(.urgent(index), key)
-            let ring = makeRing()
+            let ring = makeRing(for: nil)
             try start("dst-fault-\(index)") {
-                readFaults(into: memory, requestingOn: lane) { vCPUs.contains($0) }
+                readFaults(into: memory, requestingOn: lane) { vCPUs.firstIndex(of: $0) }
             }
             try start("dst-answer-\(index)") {
-                receiveAnswers(on: lane, into: memory, latencies: ring)
+                receiveAnswers(on: lane, into: memory, ring: ring)
             }
         }
         for index in 0..<UInt8(options.streams) {
@@ -406,9 +408,9 @@ package final class Destination {
         return readers + vCPULanes.count
     }
 
-    private func makeRing() -> LatencyRing {
-        let ring = LatencyRing()
-        latencies.append(ring)
+    private func makeRing(for vCPU: Int?) -> FaultSpanRing {
+        let ring = FaultSpanRing()
+        rings.append((ring, vCPU))
         return ring
     }
 
@@ -537,11 +539,12 @@ package final class Destination {
     }
 
     private func report(_ machine: Machine, error: MigrationError?) -> MigrationReport {
-        drainLatencies()
-        let lostCount = latencies.map(\.lostCount).reduce(0, +)
-        if lostCount > 0 { observer.noted("\(lostCount) fault latencies came too fast to keep") }
+        drainRings()
+        let lostCount = rings.map(\.ring.lostCount).reduce(0, +)
+        if lostCount > 0 { observer.noted("the times of \(lostCount) faults came too fast to keep") }
         return MigrationReport(
             machine: machine,
+            identity: identity,
             transport: lanes.contains { $0.carrier == .ring }
                 ? "\(connector.peer), ring" : connector.peer,
             phase: phase,
@@ -550,16 +553,17 @@ package final class Destination {
             clocks: clocks,
             totals: totalsAtEnd ?? memory?.totals,
             confirmation: confirmation,
-            latency: histogram,
+            account: account,
             faults: memory?.faults.totals,
+            blockTimes: memory?.blockTimes,
             heartbeatsBefore: sourceHeartbeats
         )
     }
 }
 
 extension Destination {
-    private func drainLatencies() {
-        for ring in latencies { ring.drain(into: &histogram) }
+    private func drainRings() {
+        for (ring, vCPU) in rings { ring.drain { account.add($0, vCPU: vCPU) } }
     }
 }
 

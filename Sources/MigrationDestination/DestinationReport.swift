@@ -3,14 +3,15 @@
 internal import GuestMemory
 internal import KVM
 internal import LinuxSystem
-internal import Machine
+package import Machine
 internal import MigrationWire
-internal import Telemetry
+package import Telemetry
 
 extension MigrationReport {
     /// What the destination knows of a migration that has ended.
     init(
         machine: Machine,
+        identity: [UInt8],
         transport: String,
         phase: Phase,
         error: MigrationError?,
@@ -18,8 +19,9 @@ extension MigrationReport {
         clocks: ClockRelation,
         totals: IncomingTotals?,
         confirmation: WireDoneAck?,
-        latency: LatencyHistogram,
+        account: FaultAccount,
         faults counts: FaultTotals?,
+        blockTimes: BlockTimes?,
         heartbeatsBefore: [Heartbeat]
     ) {
         let outcome: MigrationOutcome =
@@ -44,7 +46,7 @@ extension MigrationReport {
             outcome: outcome
         )
         self.error = error?.description
-        apply(timeline, clocks: clocks)
+        apply(timeline, clocks: clocks, guest: identity)
         totalMicroseconds = timeline.microseconds(from: \.pauseRequested, to: \.done)
         pages.total = UInt64(machine.memory.layout.pageCount)
         resources = ResourceUse(
@@ -53,6 +55,7 @@ extension MigrationReport {
         )
         if phase == .completed { takeStatistics(of: machine) }
         takeGaps(of: machine, before: heartbeatsBefore, clocks: clocks)
+        takeProgress(of: machine)
         var faults = FaultCounts()
         if let counts {
             faults.vcpu = UInt64(counts.userfaultsByVCPUs)
@@ -64,7 +67,15 @@ extension MigrationReport {
             faults.populated = UInt64(counts.populated)
             faults.blockedMicroseconds = counts.blockedNanoseconds / 1000
         }
+        if let blockTimes {
+            faults.overlappedBlockMicroseconds = blockTimes.overlappedNanoseconds / 1000
+            faults.vCPUBlockMicroseconds = blockTimes.perVCPU.map { $0 / 1000 }
+        }
+        let latency = account.requested
         faults.latency = latency.count > 0 ? LatencySummary(latency) : nil
+        faults.times = account.times
+        faults.series = account.series
+        faults.first = account.first
         if let totals {
             pages.requested = UInt64(totals.requested)
             pages.streamed = UInt64(totals.streamed)
@@ -96,6 +107,22 @@ extension MigrationReport {
         gaps.guestMicroseconds = statistics.map { $0.largestGapNanoseconds / 1000 }.max()
     }
 
+    /// What the guest has got done since it runs here, up to now and a few seconds beyond the last
+    /// page at the most.
+    ///
+    /// Never touches guest memory. To be called again when there is more to see.
+    package mutating func takeProgress(of machine: Machine) {
+        guard let run = timeline.run else { return }
+        let after = Duration.seconds(3)
+        let end = min(.now, (timeline.lastPage ?? .now).advanced(by: after))
+        let samples = machine.progress(since: run)
+        // Later on its beginning is no longer known.
+        let isKnown = samples.allSatisfy { vCPU in
+            vCPU.first.map { $0.instant < run.advanced(by: .seconds(1)) } ?? true
+        }
+        if isKnown { progress = ProgressSeries(samples, from: run, to: end) }
+    }
+
     /// Gaps between heartbeats, as stamped outside the guest.
     ///
     /// A gap that is still open counts with what has passed of it.
@@ -108,11 +135,21 @@ extension MigrationReport {
             before.map { $0.largestGapNanoseconds / 1000 }.max()
         guard clocks == .same else { return }
         let now = MonotonicTime.now
-        gaps.outsideMicroseconds =
-            machine.heartbeats.map { heartbeat in
-                let open = heartbeat.last.map { now.nanoseconds(since: $0) } ?? 0
-                return max(heartbeat.largestGapNanoseconds, open) / 1000
-            }.max()
+        let largest = machine.heartbeats.map { $0.largestGap(until: now) }
+            .max { $0.nanoseconds < $1.nanoseconds }
+        gaps.outsideMicroseconds = largest.map { $0.nanoseconds / 1000 }
+        gaps.outsideBegan = largest?.began
+    }
+}
+
+extension Heartbeat {
+    /// The largest gap, one that is still open counting with what has passed of it.
+    fileprivate func largestGap(
+        until now: MonotonicTime
+    ) -> (nanoseconds: UInt64, began: MonotonicTime?) {
+        let open = last.map { now.nanoseconds(since: $0) } ?? 0
+        return open > largestGapNanoseconds
+            ? (open, last) : (largestGapNanoseconds, largestGapBegan)
     }
 }
 

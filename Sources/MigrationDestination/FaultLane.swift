@@ -4,6 +4,7 @@ internal import GuestMemory
 internal import LinuxSystem
 internal import MigrationWire
 private import Synchronization
+internal import Telemetry
 internal import Transport
 
 /// An urgent lane on which vCPUs fetch their own absent pages.
@@ -14,12 +15,14 @@ protocol FaultLane: AnyObject, Sendable {
     /// - Parameters:
     ///   - page: The first of its host page, marked as requested by the caller.
     ///   - seat: Which of the lane's vCPUs asks.
-    ///   - seen: When its exit was seen.
+    ///   - span: Its fault, of which this is told how far it got.
+    ///   - isStamped: Whether anybody wants to know.
     /// - Throws: What is wrong with the lane or an answer.
     func fetch(
         _ page: PageIndex,
         for seat: Int,
-        seen: MonotonicTime
+        _ span: inout FaultSpan,
+        isStamped: Bool
     ) throws(MigrationError)
 }
 
@@ -41,14 +44,18 @@ final class OwnFaultLane: FaultLane, @unchecked Sendable {
     func fetch(
         _ page: PageIndex,
         for seat: Int,
-        seen: MonotonicTime
+        _ span: inout FaultSpan,
+        isStamped: Bool
     ) throws(MigrationError) {
         sender.add(page, .vCPU)
-        try sender.send(seen: seen)
+        try sender.send(seen: span.seen)
+        if isStamped { span.sent = .now }
         outstanding += memory.ram.backing.pagesPerHostPage
         // What is left unread, as the stream was faster, is read with the next answer.
         while outstanding > 0 && memory.mayComeByAnswer(page) {
-            outstanding -= try receiver.receive().entryCount
+            let answer = try receiver.receive(isStamped: isStamped)
+            outstanding -= answer.pageCount
+            span.take(answer)
         }
     }
 }
@@ -69,11 +76,15 @@ final class SharedFaultLane: FaultLane, @unchecked Sendable {
     private let seats: [Seat]
 
     /// Where one vCPU waits.
-    private final class Seat: Sendable {
+    fileprivate final class Seat: Sendable {
         /// The page it waits for, or a negative number.
         let page = Atomic<Int>(-1)
         /// Changes when it is to look again.
         let calls = FutexWord(0)
+        /// When its fault was seen, which its answer brings back, and what the answer said.
+        let seen = Atomic<UInt64>(0)
+        let served = Atomic<UInt64>(0)
+        let received = Atomic<UInt64>(0)
     }
 
     /// - Parameters:
@@ -90,19 +101,32 @@ final class SharedFaultLane: FaultLane, @unchecked Sendable {
     func fetch(
         _ page: PageIndex,
         for seat: Int,
-        seen: MonotonicTime
+        _ span: inout FaultSpan,
+        isStamped: Bool
     ) throws(MigrationError) {
+        let place = seats[seat]
+        place.received.store(0, ordering: .relaxed)
+        place.seen.store(span.seen.nanoseconds, ordering: .releasing)
         // Before the request: its answer may come at once, to another thread.
         outstanding.wrappingAdd(memory.ram.backing.pagesPerHostPage, ordering: .relaxed)
         try sender.withLock { sender throws(MigrationError) in
             sender.add(page, .vCPU)
-            try sender.send(seen: seen)
+            try sender.send(seen: span.seen)
         }
-        defer { leave(seats[seat]) }
-        try awaitAnswer(for: page, at: seats[seat])
+        if isStamped { span.sent = .now }
+        defer { leave(place) }
+        try awaitAnswer(for: page, at: place, isStamped)
+        let received = place.received.load(ordering: .acquiring)
+        guard received != 0 else { return }
+        span.received = MonotonicTime(nanoseconds: received)
+        span.served = MonotonicTime(nanoseconds: place.served.load(ordering: .relaxed))
     }
 
-    private func awaitAnswer(for page: PageIndex, at seat: Seat) throws(MigrationError) {
+    private func awaitAnswer(
+        for page: PageIndex,
+        at seat: Seat,
+        _ isStamped: Bool
+    ) throws(MigrationError) {
         while memory.mayComeByAnswer(page) {
             let serial = seat.calls.value
             // Who gives the receiving end up does so first and then looks for one who waits: either
@@ -110,7 +134,7 @@ final class SharedFaultLane: FaultLane, @unchecked Sendable {
             seat.page.store(page.rawValue, ordering: .sequentiallyConsistent)
             if !isReceiving.exchange(true, ordering: .sequentiallyConsistent) {
                 defer { isReceiving.store(false, ordering: .sequentiallyConsistent) }
-                return try receive(until: page)
+                return try receive(until: page, isStamped)
             }
             // The limit only bounds what a call lost in a bug would cost.
             if memory.mayComeByAnswer(page) {
@@ -119,11 +143,12 @@ final class SharedFaultLane: FaultLane, @unchecked Sendable {
         }
     }
 
-    private func receive(until page: PageIndex) throws(MigrationError) {
+    private func receive(until page: PageIndex, _ isStamped: Bool) throws(MigrationError) {
         while outstanding.load(ordering: .relaxed) > 0 && memory.mayComeByAnswer(page) {
-            let count = try receiver.receive().entryCount
-            outstanding.wrappingSubtract(count, ordering: .relaxed)
+            let answer = try receiver.receive(isStamped: isStamped)
+            outstanding.wrappingSubtract(answer.pageCount, ordering: .relaxed)
             for seat in seats {
+                if isStamped { seat.take(answer) }
                 let waitsFor = seat.page.load(ordering: .sequentiallyConsistent)
                 guard waitsFor >= 0, waitsFor != page.rawValue,
                     !memory.mayComeByAnswer(PageIndex(waitsFor))
@@ -143,5 +168,24 @@ final class SharedFaultLane: FaultLane, @unchecked Sendable {
             })
         else { return }
         next.calls.add(1)
+    }
+}
+
+extension SharedFaultLane.Seat {
+    /// Notes an answer, if it is this seat's.
+    fileprivate func take(_ answer: AnswerReceiver.Answer) {
+        guard seen.load(ordering: .acquiring) == answer.token, let instant = answer.received
+        else { return }
+        served.store(answer.servedNanoseconds, ordering: .relaxed)
+        received.store(instant.nanoseconds, ordering: .releasing)
+    }
+}
+
+extension FaultSpan {
+    /// Notes an answer, if it is the one to this fault's request.
+    fileprivate mutating func take(_ answer: AnswerReceiver.Answer) {
+        guard answer.token == seen.nanoseconds, answer.received != nil else { return }
+        received = answer.received
+        served = MonotonicTime(nanoseconds: answer.servedNanoseconds)
     }
 }

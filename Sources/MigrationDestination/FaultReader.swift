@@ -14,17 +14,17 @@ private let eventsPerRead = 16
 /// - Parameters:
 ///   - memory: Where pages are missing.
 ///   - lane: Where requests go out.
-///   - isVCPU: Whether a task, by the kernel's number, is one of the guest's vCPUs.
+///   - vCPU: Which of the guest's vCPUs a task is, by the kernel's number; nil when it is none.
 package func readFaults(
     into memory: IncomingMemory,
     requestingOn lane: any Lane,
-    isVCPU: @Sendable (CInt) -> Bool
+    vCPU: @Sendable (CInt) -> Int?
 ) {
     var sender = RequestSender(memory, on: lane, capacity: eventsPerRead)
     var batch = FaultBatch(capacity: eventsPerRead)
     do throws(MigrationError) {
         while try readEvents(memory, into: &batch) {
-            try requestPages(of: batch, with: &sender, memory, isVCPU)
+            try requestPages(of: batch, with: &sender, memory, vCPU)
             try wakeLate(batch, memory)
         }
     } catch {
@@ -53,7 +53,7 @@ private func requestPages(
     of batch: borrowing FaultBatch,
     with sender: inout RequestSender,
     _ memory: IncomingMemory,
-    _ isVCPU: (CInt) -> Bool
+    _ vCPU: (CInt) -> Int?
 ) throws(MigrationError) {
     let now = MonotonicTime.now
     for index in 0..<batch.count {
@@ -61,7 +61,11 @@ private func requestPages(
             let touched = memory.ram.page(atHostAddress: event.address)
         else { continue }
         let page = memory.ram.hostPage(of: touched).first
-        let waiter = isVCPU(event.threadID) ? RequestClass.vCPU : .kernelOrDevice
+        var waiter = RequestClass.kernelOrDevice
+        if let vCPU = vCPU(event.threadID) {
+            waiter = .vCPU
+            memory.blockTimes.begin(vCPU, on: page, at: now)
+        }
         memory.faults.countUserfault(by: waiter)
         if memory.markRequested(page) == .absent { sender.add(page, waiter) }
     }

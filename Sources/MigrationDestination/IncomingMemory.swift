@@ -22,6 +22,8 @@ package final class IncomingMemory: Sendable {
     let exits: FaultExits
     /// Who touched absent pages.
     package let faults = FaultCounters()
+    /// For how long vCPUs have been blocked.
+    package let blockTimes: BlockTimes
     /// What went wrong first on any receiving thread.
     package let failure: FirstFailure
     /// Readable once every page is installed.
@@ -50,14 +52,17 @@ package final class IncomingMemory: Sendable {
     ///   - exits: The switch for memory-fault exits of the guest's VM.
     ///   - userfault: Reports all other touches.
     ///   - streams: Bulk lanes.
+    ///   - vCPUs: The guest's vCPUs.
     /// - Throws: What the kernel refuses.
     package init(
         of ram: GuestRAM,
         exits: FaultExits,
         userfault: Userfaultfd,
-        streams: Int
+        streams: Int,
+        vCPUs: Int
     ) throws(MigrationError) {
         self.ram = ram
+        blockTimes = BlockTimes(vCPUs: vCPUs)
         self.userfault = userfault
         self.exits = exits
         streamsOpen = Atomic(streams)
@@ -146,8 +151,11 @@ package final class IncomingMemory: Sendable {
     func publish(_ run: PageRange, _ wake: Installer.Wake) throws(SystemError) {
         try exits.becamePresent(run)
         let installation = pages.markInstalled(run)
-        if wake == .onlyKnownWaiters, installation.hasUserfaultWaiter {
-            try userfault.wake(address: address(of: run), byteCount: run.byteCount)
+        if installation.hasUserfaultWaiter {
+            if wake == .onlyKnownWaiters {
+                try userfault.wake(address: address(of: run), byteCount: run.byteCount)
+            }
+            blockTimes.end(on: run, at: .now)
         }
         if installation.remainingCount == 0 {
             lastPage.store(MonotonicTime.now.nanoseconds, ordering: .releasing)
@@ -179,6 +187,7 @@ package final class IncomingMemory: Sendable {
         } else {
             try userfault.wake(address: address(of: range), byteCount: range.byteCount)
         }
+        blockTimes.end(on: range, at: .now)
     }
 
     /// Maps a host page of a file again; false when it is mapped, or no longer registered.

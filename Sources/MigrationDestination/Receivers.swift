@@ -39,24 +39,27 @@ package func receiveStream(on lane: any Lane, into memory: IncomingMemory) {
 
 /// Receives the answers to a fault reader's requests and installs them; the body of a thread.
 ///
-/// A fault's latency is the time from the read of its userfaultfd event, which the answer brings
+/// A fault's span is the time from the read of its userfaultfd event, which the answer brings
 /// back as its token, until its page is installed and its thread woken.
 package func receiveAnswers(
     on lane: any Lane,
     into memory: IncomingMemory,
-    latencies: LatencyRing
+    ring: FaultSpanRing
 ) {
     var receiver = AnswerReceiver(lane, into: memory, wake: .everyone)
     let pagesPerRequest = memory.ram.backing.pagesPerHostPage
     var pages = 0
     do throws(MigrationError) {
         while true {
-            let header = try receiver.receive()
-            let seen = MonotonicTime(nanoseconds: header.token)
-            let latency = MonotonicTime.now.nanoseconds(since: seen)
-            pages += header.entryCount
+            let answer = try receiver.receive(isStamped: true)
+            var span = FaultSpan(.userfault, seen: MonotonicTime(nanoseconds: answer.token))
+            span.served = MonotonicTime(nanoseconds: answer.servedNanoseconds)
+            span.received = answer.received
+            span.ended = .now
+            span.installed = span.ended
+            pages += answer.pageCount
             while pages >= pagesPerRequest {
-                latencies.record(nanoseconds: latency)
+                ring.record(span)
                 pages -= pagesPerRequest
             }
         }
@@ -71,6 +74,18 @@ struct AnswerReceiver: ~Copyable {
     private var reader: FrameReader
     private var installer: Installer
 
+    /// What was answered.
+    struct Answer {
+        /// When the fault was seen, as its request said.
+        let token: UInt64
+        /// When the source had made the answer, on its clock.
+        let servedNanoseconds: UInt64
+        /// Pages in it, or in this part of it.
+        let pageCount: Int
+        /// When it had been received whole; nil unless it was to be stamped.
+        let received: MonotonicTime?
+    }
+
     init(_ lane: any Lane, into memory: IncomingMemory, wake: Installer.Wake) {
         self.memory = memory
         reader = FrameReader(lane)
@@ -79,18 +94,23 @@ struct AnswerReceiver: ~Copyable {
 
     /// Waits for the next answer and installs its pages.
     ///
-    /// - Returns: The header of its frame.
+    /// - Parameter isStamped: Whether to note when it was received.
     /// - Throws: What is wrong with the lane or the frame, or why it could not be installed.
-    @discardableResult
-    mutating func receive() throws(MigrationError) -> FrameHeader {
+    mutating func receive(isStamped: Bool) throws(MigrationError) -> Answer {
         let frame = unsafe try next(&reader)
         let header = unsafe frame.header
         guard header.kind == .pages else {
             throw .lane(unsafe reader.violation(.kind(header.kind.rawValue), in: frame))
         }
+        let received = isStamped ? MonotonicTime.now : nil
         unsafe try install(frame, .answer, with: &installer, reader, memory)
         memory.countAnswers(pages: header.entryCount)
-        return header
+        return Answer(
+            token: header.token,
+            servedNanoseconds: header.servedNanoseconds,
+            pageCount: header.entryCount,
+            received: received
+        )
     }
 }
 

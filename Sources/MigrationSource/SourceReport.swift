@@ -25,12 +25,12 @@ extension MigrationReport {
                 pageBytes: GuestPage.byteCount,
                 backing: machine.memory.backing.rawValue
             ),
-            faultPath: "userfault",
-            transport: "",
+            faultPath: nil,
+            transport: session.transport,
             outcome: outcome
         )
         self.error = error?.description
-        apply(session.timeline, clocks: session.clocks)
+        apply(session.timeline, clocks: session.clocks, guest: session.guestIdentity)
         totalMicroseconds = session.timeline.microseconds(from: \.pauseRequested, to: \.done)
         let totals = session.totals
         pages.total = UInt64(machine.memory.layout.pageCount)
@@ -49,9 +49,23 @@ extension MigrationReport {
         bytes.wire = UInt64(totals.bytesWire)
         gaps.outsideBeforeMicroseconds =
             machine.heartbeats.map(\.largestGapNanoseconds).max().map { $0 / 1000 }
+        takeProgress(of: machine)
         resources = ResourceUse(
             guestBytes: machine.memory.layout.byteCount,
             metadataBytesPerPage: 1.0 / 8
         )
+    }
+}
+
+extension MigrationReport {
+    /// How much of the guest's progress before the pause a report shows.
+    private static let progressBefore = Duration.seconds(3)
+
+    /// What the guest got done in the last seconds before the pause.
+    private mutating func takeProgress(of machine: Machine) {
+        guard let pause = timeline.pause else { return }
+        let span = Self.progressBefore.wholeNanoseconds
+        let began = MonotonicTime(nanoseconds: pause.nanoseconds - min(span, pause.nanoseconds))
+        progress = ProgressSeries(machine.progress(since: began), from: began, to: pause)
     }
 }

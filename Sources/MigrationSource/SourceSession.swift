@@ -19,7 +19,7 @@ final class SourceSession {
     private let options: SourceOptions
 
     private let key = SessionKey.random()
-    private let guestIdentity: [UInt8]
+    let guestIdentity: [UInt8]
     private let memory: OutgoingMemory
     private let threads = ThreadGroup()
     private var lanes: [LaneName: any Lane] = [:]
@@ -262,6 +262,12 @@ final class SourceSession {
     }
 
     // MARK: Lanes
+
+    /// Where destinations connect, and what carries the page lanes of this one.
+    var transport: String {
+        let isRing = lanes.values.contains { $0.carrier == .ring }
+        return isRing ? "\(acceptor.place), ring" : acceptor.place
+    }
 
     private func awaitPrepared() throws(MigrationError) -> WirePrepared {
         let deadline = MonotonicTime.now.advanced(by: options.setupLimit)

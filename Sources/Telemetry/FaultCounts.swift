@@ -20,9 +20,19 @@ package struct FaultCounts: Codable, Equatable, Sendable {
     package var populated: UInt64?
     /// Time between exits and re-entries, added up over all vCPUs.
     package var blockedMicroseconds: UInt64?
-    /// From reading a fault's event, or from the exit, to the install of its page; requested
-    /// pages only.
+    /// Time during which all vCPUs were blocked on absent pages (QEMU's `postcopy-blocktime`).
+    package var overlappedBlockMicroseconds: UInt64?
+    /// Time during which each vCPU was (QEMU's `postcopy-vcpu-blocktime`).
+    package var vCPUBlockMicroseconds: [UInt64]?
+    /// From reading a fault's event, or from the exit, until its thread went on; requested pages
+    /// only (QEMU's `postcopy-latency`).
     package var latency: LatencySummary?
+    /// The same for each kind of fault, and the stages inside.
+    package var times: [FaultTimes]?
+    /// Faults over time, from `run` on.
+    package var series: FaultSeries?
+    /// The first 256 faults, one by one.
+    package var first: [FaultSample]?
 
     /// No faults yet.
     package init() {}
@@ -37,6 +47,11 @@ package struct FaultCounts: Codable, Equatable, Sendable {
         case continued = "pages_continued"
         case populated = "pages_populated"
         case blockedMicroseconds = "blocked_us"
+        case overlappedBlockMicroseconds = "postcopy_blocktime_us"
+        case vCPUBlockMicroseconds = "postcopy_vcpu_blocktime_us"
         case latency = "fault_latency"
+        case times = "fault_times"
+        case series = "fault_series"
+        case first = "first_faults"
     }
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import LinuxSystem
+
 /// All that one side can tell about a migration, as it is written to a report file.
 ///
 /// One JSON object of small objects. Names say their unit (`_ns`, `_us`, `_bytes`) and are QEMU's
@@ -15,11 +17,12 @@ package struct MigrationReport: Codable, Equatable, Sendable {
     package var role: MigrationRole
     /// The guest.
     package var machine: MigratedMachine
-    /// How faults reach the destination: `userfault`.
-    package var faultPath: String
+    /// How faults reach the destination; absent at the source, which is not told.
+    package var faultPath: String?
     /// Address of the lanes, for example `unix:/run/apus.socket`.
     package var transport: String
-    /// Names this migration in both sides' reports; never the session key, which is a secret.
+    /// Names this migration in both sides' reports: the guest's identity and the instant of its
+    /// pause. Never the session key, which is a secret. Absent when it never came to a pause.
     package var sessionIdentity: String?
     /// How it ended.
     package var outcome: MigrationOutcome
@@ -47,19 +50,23 @@ package struct MigrationReport: Codable, Equatable, Sendable {
     package var resources = ResourceUse()
     /// The built-in guest's own account; absent for other guests.
     package var walker: WalkerProgress?
+    /// What the built-in guest got done over time on the reporting side, as far as it is known
+    /// when the report is written: the source's ends with the pause, the destination's begins
+    /// with `run`.
+    package var progress: ProgressSeries?
 
     /// A report of which the results are still to be filled in.
     ///
     /// - Parameters:
     ///   - role: Which side reports.
     ///   - machine: The guest.
-    ///   - faultPath: How faults reach the destination.
+    ///   - faultPath: How faults reach the destination; nil at the source.
     ///   - transport: Address of the lanes.
     ///   - outcome: How the migration ended.
     package init(
         role: MigrationRole,
         machine: MigratedMachine,
-        faultPath: String,
+        faultPath: String?,
         transport: String,
         outcome: MigrationOutcome
     ) {
@@ -70,13 +77,19 @@ package struct MigrationReport: Codable, Equatable, Sendable {
         self.outcome = outcome
     }
 
-    /// Takes over a timeline and all that follows from it: the downtime, its parts and `postcopy`.
+    /// Takes over a timeline and all that follows from it: the downtime, its parts, `postcopy` and
+    /// the name of the migration.
     ///
     /// - Parameters:
     ///   - timeline: Both sides' steps.
     ///   - clocks: Whether the two sides' clocks can be compared.
-    package mutating func apply(_ timeline: Timeline, clocks: ClockRelation) {
+    ///   - guest: The guest's identity.
+    package mutating func apply(_ timeline: Timeline, clocks: ClockRelation, guest: [UInt8]) {
         self.timeline = timeline
+        sessionIdentity = timeline.pause.map { pause in
+            guest.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+                + "-\(pause.nanoseconds)"
+        }
         switchover = SwitchoverTimes(timeline, clocks: clocks)
         postcopyMicroseconds = timeline.microseconds(from: \.run, to: \.lastPage)
     }
@@ -101,5 +114,6 @@ package struct MigrationReport: Codable, Equatable, Sendable {
         case digest
         case resources
         case walker
+        case progress = "guest_progress"
     }
 }

@@ -37,8 +37,8 @@ package struct Summary {
         table.add("migration", word, "as seen by the \(report.role.rawValue)")
         if let error = report.error { table.add("error", error) }
         table.add("guest", guest.joined(separator: ", "))
-        table.add("lanes", report.transport)
-        table.add("fault path", report.faultPath)
+        if !report.transport.isEmpty { table.add("lanes", report.transport) }
+        if let path = report.faultPath { table.add("fault path", path) }
     }
 
     private static func describe(_ times: SwitchoverTimes, in table: inout SummaryTable) {
@@ -126,6 +126,15 @@ package struct Summary {
             ]
             table.add("exits", "\(exits)", parts.compactMap(\.self).joined(separator: ", "))
         }
+        if let overlapped = faults.overlappedBlockMicroseconds,
+            let each = faults.vCPUBlockMicroseconds, let most = each.max(), most > 0
+        {
+            table.add(
+                "vCPUs blocked",
+                HumanUnits.duration(microseconds: most),
+                "at most, all at once \(HumanUnits.duration(microseconds: overlapped))"
+            )
+        }
         guard let latency = faults.latency, latency.count > 0 else { return }
         let values = [
             ("p50", latency.p50Nanoseconds), ("p90", latency.p90Nanoseconds),
@@ -133,6 +142,19 @@ package struct Summary {
             ("max", latency.maximumNanoseconds),
         ].map { "\($0) \(HumanUnits.duration(nanoseconds: $1))" }
         table.add("fault latency", values.joined(separator: ", "))
+        if let exits = faults.times?.first(where: { $0.kind == .exit }) {
+            describeStages(of: exits, in: &table)
+        }
+    }
+
+    private static func describeStages(of times: FaultTimes, in table: inout SummaryTable) {
+        let stages = [
+            ("sent", times.sent), ("served", times.served), ("received", times.received),
+            ("installed", times.installed), ("re-entered", times.reentered),
+        ].compactMap { name, time in
+            time.map { "\(name) \(HumanUnits.duration(nanoseconds: $0.p50Nanoseconds))" }
+        }
+        if !stages.isEmpty { table.add("  its stages", "p50", stages.joined(separator: ", ")) }
     }
 
     private static func passes(of walker: WalkerProgress) -> String {

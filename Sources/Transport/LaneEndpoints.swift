@@ -17,6 +17,8 @@ package protocol LaneConnector: Sendable {
 
 /// Where a source waits for a destination.
 package protocol LaneAcceptor: Sendable {
+    /// Where it waits, for people.
+    var place: String { get }
     /// For a poll set: readable while a connection waits.
     var rawDescriptors: [CInt] { get }
     /// Takes a waiting connection, on which nothing has been said yet; nil when there is none.

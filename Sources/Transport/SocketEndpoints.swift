@@ -67,6 +67,8 @@ package final class SocketAcceptor: LaneAcceptor {
     /// Where it listens; TCP ports as the kernel chose them.
     package var addresses: [SocketAddress] { listeners.map { $0.socket.address } }
 
+    package var place: String { addresses.map(\.description).joined(separator: ", ") }
+
     package var rawDescriptors: [CInt] { listeners.map { $0.socket.rawDescriptor } }
 
     package func accept() throws(MigrationError) -> Socket? {

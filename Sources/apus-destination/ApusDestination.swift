@@ -163,11 +163,11 @@ struct ApusDestination: ParsableCommand {
         switch end {
         case .arrived(let guest, let report):
             service.conclude(report)
-            return keepRunning(guest, service, acceptor)
+            return keepRunning(guest, service, acceptor, report)
         case .unconfirmed(let guest, let error, let report):
             service.conclude(report)
             console.noted("\(error): all pages are here and the guest goes on, unconfirmed")
-            let status = keepRunning(guest, service, acceptor)
+            let status = keepRunning(guest, service, acceptor, report)
             return status == .success ? .digestMismatch : status
         case .cancelled(let error, let report):
             if let report { service.conclude(report) }
@@ -190,13 +190,19 @@ struct ApusDestination: ParsableCommand {
     private func keepRunning(
         _ guest: ArrivedGuest,
         _ service: GuestService,
-        _ acceptor: SocketAcceptor
+        _ acceptor: SocketAcceptor,
+        _ report: MigrationReport
     ) -> ExitStatus {
         service.serve(
             guest.machine,
             guestIdentity: guest.identity,
             through: acceptor,
             until: runAfter.map { MonotonicTime.now.advanced(by: $0.duration) }
-        )
+        ) {
+            // How the guest went on is part of how it arrived.
+            var report = report
+            report.takeProgress(of: guest.machine)
+            service.write(report)
+        }
     }
 }

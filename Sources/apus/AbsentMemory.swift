@@ -23,7 +23,13 @@ struct AbsentMemory {
         userfault = try Userfaultfd(for: Userfaultfd.Mode(for: backing))
         // Installs tell the VM's exits, of which there are none on this path.
         let exits = try FaultExits.probe(.userfault, on: KVMSystem(), layout: layout).exits
-        incoming = try IncomingMemory(of: ram, exits: exits, userfault: userfault, streams: 1)
+        incoming = try IncomingMemory(
+            of: ram,
+            exits: exits,
+            userfault: userfault,
+            streams: 1,
+            vCPUs: 1
+        )
     }
 
     /// The first page that does not hold what the pattern says; nil when all do.

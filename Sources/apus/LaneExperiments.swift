@@ -41,7 +41,8 @@ struct LaneExperiments {
     static func measure(_ plan: Plan) throws(BenchFailure) -> [LaneMetric] {
         do {
             var experiments =
-                try roundTrips(plan) + streams(plan) + latencies(plan) + installs(plan)
+                try roundTrips(plan) + streams(plan) + latencies(plan) + recordings(plan)
+                + installs(plan)
             for number in 0..<plan.rounds {
                 for index in experiments.indices {
                     let round = try experiments[index].measure(number)
@@ -109,6 +110,24 @@ struct LaneExperiments {
                     ceiling: alone.p99Nanoseconds,
                     other: (Double(beside.allocations), Double(max(1, beside.pages)))
                 )
+            }
+        }
+    }
+
+    private static func recordings(_ plan: Plan) throws -> [Experiment] {
+        let metrics = [Medium.ring, .unix].map { medium in
+            (LaneMetric(.recording, medium.rawValue), medium)
+        }
+        .filter { isAsked($0.0, plan) }
+        if metrics.isEmpty { return [] }
+        let cost = try RecordingCost()
+        return metrics.map { metric, medium in
+            Experiment(metric: metric) { number in
+                // Either comes first in turn.
+                let first = try cost.rate(over: medium, isRecording: number % 2 == 0)
+                let second = try cost.rate(over: medium, isRecording: number % 2 != 0)
+                return number % 2 == 0
+                    ? Round(value: first, ceiling: second) : Round(value: second, ceiling: first)
             }
         }
     }

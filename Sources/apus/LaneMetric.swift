@@ -16,6 +16,8 @@ struct LaneMetric: Codable {
         case latency
         /// Heap allocations while pages come.
         case allocations
+        /// Fetching page after page while the stages of every fault are stamped and added up.
+        case recording
         /// Installs with more memory, by the page.
         case growth
 
@@ -24,7 +26,7 @@ struct LaneMetric: Codable {
             switch self {
             case .roundTrip, .latency, .growth: "ns"
             case .allocations: ""
-            case .stream, .install, .verification: "pages/s"
+            case .stream, .install, .verification, .recording: "pages/s"
             }
         }
 
@@ -32,7 +34,7 @@ struct LaneMetric: Codable {
         var isCost: Bool {
             switch self {
             case .roundTrip, .latency, .allocations, .growth: true
-            case .stream, .install, .verification: false
+            case .stream, .install, .verification, .recording: false
             }
         }
 
@@ -45,6 +47,7 @@ struct LaneMetric: Codable {
             case .verification: "the same loop without the hash"
             case .latency: "p99 without a stream"
             case .allocations: "pages that came meanwhile"
+            case .recording: "the same without stamps"
             case .growth: "a page at the first size, as the bare loop grew"
             }
         }

@@ -36,6 +36,9 @@ struct Lanes: ParsableCommand {
                                      the same without a stream. In ns; a ratio is to be small.
               allocations-MEDIUM     Heap allocations of all threads during that, beside the pages
                                      that came; a ratio is to be small.
+              recording-MEDIUM       A thread that fetches page after page as a vCPU does, while the
+                                     stages of each fault are stamped, and added up by another
+                                     thread. Ceiling: the same without. In pages/s.
               growth-WAY-SIZE        Time of one page with so much memory, in the best round.
                                      Ceiling: the time with the first of --sizes, times what the
                                      bare loop took longer. In ns; a ratio is to be small.

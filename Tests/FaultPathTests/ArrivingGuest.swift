@@ -35,10 +35,10 @@ final class ArrivingGuest: Sendable {
 
     /// Threads that drive vCPUs at the moment, as the kernel numbers them.
     private final class Tasks: Sendable {
-        private let numbers = Mutex<Set<CInt>>([])
-        func insert(_ task: CInt) { numbers.withLock { _ = $0.insert(task) } }
-        func remove(_ task: CInt) { numbers.withLock { _ = $0.remove(task) } }
-        func contains(_ task: CInt) -> Bool { numbers.withLock { $0.contains(task) } }
+        private let vCPUs = Mutex<[CInt: Int]>([:])
+        func insert(_ task: CInt, _ vCPU: Int) { vCPUs.withLock { $0[task] = vCPU } }
+        func remove(_ task: CInt) { vCPUs.withLock { $0[task] = nil } }
+        func vCPU(_ task: CInt) -> Int? { vCPUs.withLock { $0[task] } }
     }
 
     /// Both ends of a lane.
@@ -76,7 +76,7 @@ final class ArrivingGuest: Sendable {
         (virtualMachine, exits) = try FaultExits.probe(choice, on: system, layout: layout)
         try virtualMachine.setMemory(ram)
         if case .atOnce = arming { try exits.arm() }
-        memory = try IncomingMemory(of: ram, exits: exits, userfault: userfault, streams: 1)
+        memory = try IncomingMemory(of: ram, exits: exits, userfault: userfault, streams: 1, vCPUs: vCPUCount)
         source = PageSource(
             pageCount: Self.pageCount,
             pagesPerRequest: backing.pagesPerHostPage,
@@ -88,7 +88,7 @@ final class ArrivingGuest: Sendable {
             for: vCPUCount,
             memory,
             on: urgentLanes.dropFirst().map(\.destination),
-            makeRing: { LatencyRing() }
+            makeRing: { _ in FaultSpanRing() }
         )
         var vCPUs: [CommandedVCPU] = []
         for index in 0..<vCPUCount {
@@ -116,10 +116,10 @@ final class ArrivingGuest: Sendable {
         }
         let readerLane = urgentLanes[0].destination
         try threads.start("dst-fault") { [memory, tasks] in
-            readFaults(into: memory, requestingOn: readerLane) { tasks.contains($0) }
+            readFaults(into: memory, requestingOn: readerLane) { tasks.vCPU($0) }
         }
         try threads.start("dst-answer") { [memory] in
-            receiveAnswers(on: readerLane, into: memory, latencies: LatencyRing())
+            receiveAnswers(on: readerLane, into: memory, ring: FaultSpanRing())
         }
         try threads.start("dst-bulk") { [memory, bulkLane] in
             receiveStream(on: bulkLane.destination, into: memory)
@@ -185,7 +185,7 @@ final class ArrivingGuest: Sendable {
         }
         return try Activity("vcpu-\(index)", rescue: rescue) { [self] in
             let task = currentThreadID()
-            tasks.insert(task)
+            tasks.insert(task, index)
             defer { tasks.remove(task) }
             return try body(vCPU)
         }

@@ -86,6 +86,7 @@ final class CommandedVCPU: Sendable {
                     throw Stop.pageNeverCame(address: fault.address)
                 }
                 exits.prepareReentry(of: virtualCPU, after: fault)
+                server.reenters()
             case .interrupted:
                 if isInterrupted.load(ordering: .sequentiallyConsistent) { throw Stop.interrupted }
             case let exit: throw Stop.unexpected(exit)

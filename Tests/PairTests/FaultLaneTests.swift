@@ -21,14 +21,14 @@ struct FaultLaneTests {
         backing: Backing,
         laneCount: Int
     ) throws {
-        let fetchers = 8
+        let fetchers = MovingMemory.fetchers
         let memory = try MovingMemory(byteCount: 16 << 20, backing, laneCount: laneCount)
         defer { memory.end() }
         let servers = VCPUFaultServer.make(
             for: fetchers,
             memory.incoming,
             on: memory.urgentLanes,
-            makeRing: { LatencyRing() }
+            makeRing: { _ in FaultSpanRing() }
         )
         let wrong = Atomic<Int>(0)
         let fetching = ThreadGroup()
@@ -41,6 +41,7 @@ struct FaultLaneTests {
                         wrong.wrappingAdd(1, ordering: .relaxed)
                         return
                     }
+                    server.reenters()
                 }
             }
         }
@@ -66,6 +67,9 @@ private final class MovingMemory: Sendable {
     private let ends: [any Lane]
     private let threads = ThreadGroup()
 
+    /// Threads that fetch.
+    static let fetchers = 8
+
     var pageCount: Int { source.layout.pageCount }
 
     init(byteCount: Int, _ backing: Backing, laneCount: Int) throws {
@@ -90,7 +94,8 @@ private final class MovingMemory: Sendable {
             of: target,
             exits: exits,
             userfault: Userfaultfd(for: Userfaultfd.Mode(for: backing)),
-            streams: 1
+            streams: 1,
+            vCPUs: Self.fetchers
         )
         let urgent = try (0..<laneCount).map { index in
             try SocketPair().take { first, second in

@@ -93,6 +93,7 @@ private struct FaultyAcceptor: LaneAcceptor {
     let endpoints: PairEndpoints
     let fault: LaneFault?
 
+    var place: String { "faulty" }
     var rawDescriptors: [CInt] { endpoints.rawDescriptors }
     func accept() throws(MigrationError) -> Socket? { try endpoints.accept() }
     func lane(_ name: LaneName, over socket: consuming Socket, ring: RingMemory?) -> any Lane {

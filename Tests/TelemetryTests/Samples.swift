@@ -20,8 +20,7 @@ enum Samples {
             transport: "unix:/run/apus.socket",
             outcome: .completed
         )
-        report.sessionIdentity = "00112233445566778899aabbccddeeff"
-        report.apply(timeline, clocks: .same)
+        report.apply(timeline, clocks: .same, guest: [UInt8](repeating: 0xA5, count: 16))
         report.totalMicroseconds = 1_030_000
         report.gaps.outsideMicroseconds = 9900
         report.gaps.outsideBeforeMicroseconds = 2100

@@ -57,7 +57,7 @@ import Testing
 
     @Test func `without a common clock the downtime is unknown`() {
         var report = Samples.completed
-        report.apply(Samples.timeline, clocks: .unrelated)
+        report.apply(Samples.timeline, clocks: .unrelated, guest: [])
         report.gaps.outsideMicroseconds = nil
         let text = Summary(report).text
         #expect(text.contains("downtime          unknown     the two sides' clocks"))

@@ -19,7 +19,7 @@
 #define CGUEST_MOST_VCPUS 64
 #define CGUEST_MOST_GIBIBYTES 256    // addresses that fit the page directories
 
-// A byte written here is a sign of progress.
+// Whatever is written here is a sign of progress: the pages visited so far, 32 bits of them.
 #define CGUEST_PORT_HEARTBEAT 0xE9
 // Anything written here ends the run: the block says what was wrong.
 #define CGUEST_PORT_CORRUPTION 0xEA

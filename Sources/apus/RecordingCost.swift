@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import GuestMemory
+internal import LinuxSystem
+internal import MigrationDestination
+internal import Telemetry
+
+/// What it costs to stamp the stages of faults and add them up: how fast a thread fetches one page
+/// after the other, with and without.
+struct RecordingCost {
+    private let source: GuestRAM
+
+    /// Pages fetched in one measurement.
+    private static let pageCount = 16_384
+
+    init() throws {
+        let layout = try GuestLayout.pc(byteCount: Self.pageCount << GuestPage.shift)
+        source = try GuestRAM(layout: layout, backing: .anonymous)
+        for number in 0..<Self.pageCount {
+            let page = unsafe source.bytes(of: PageRange(first: PageIndex(number), count: 1))
+            unsafe PagePattern.mixed.fill(page, of: PageIndex(number))
+        }
+    }
+
+    /// Pages per second, each of them requested.
+    ///
+    /// - Parameters:
+    ///   - medium: What carries the lanes.
+    ///   - isRecording: Whether stages are stamped, and added up by another thread.
+    /// - Throws: What this host lacks, or what failed.
+    func rate(over medium: Medium, isRecording: Bool) throws -> Double {
+        let pair = try FetchingPair(source, over: medium, prefetchPages: 0)
+        defer { pair.end() }
+        let ring = isRecording ? FaultSpanRing() : nil
+        let nanoseconds = try pair.fetch(recordingInto: ring) { server -> UInt64? in
+            let start = MonotonicTime.now
+            for number in 0..<Self.pageCount {
+                guard server.serve(UInt64(number) << UInt64(GuestPage.shift)) else { return nil }
+                server.reenters()
+            }
+            return MonotonicTime.now.nanoseconds(since: start)
+        }
+        return Double(Self.pageCount) * 1e9 / Double(max(1, nanoseconds))
+    }
+}
