@@ -43,7 +43,9 @@ package enum Host {
     /// Kernel interface: getrusage(2); its sum is less precise than ``processCPUNanoseconds()``.
     package static var processCPUMicroseconds: (user: UInt64, system: UInt64) {
         var usage = rusage()
-        guard unsafe getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage) == 0 else { return (0, 0) }
+        guard unsafe getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage) == 0 else {
+            return (0, 0)
+        }
         func microseconds(_ time: timeval) -> UInt64 {
             UInt64(clamping: time.tv_sec) * 1_000_000 + UInt64(clamping: time.tv_usec)
         }

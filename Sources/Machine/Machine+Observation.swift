@@ -28,8 +28,8 @@ extension Machine {
         for vcpu in vcpus { vcpu.heartbeat.resetGap() }
     }
 
-    /// What each vCPU had done by each of its heartbeats since an instant, and by the last one before
-    /// it; the last 16 thousand at the most.
+    /// What each vCPU had done by each of its heartbeats since an instant, and by the last one
+    /// before it; the last 16 thousand at the most.
     ///
     /// Lock-free; never touches guest memory.
     package func progress(since start: MonotonicTime) -> [[ProgressSample]] {

@@ -541,7 +541,9 @@ package final class Destination {
     private func report(_ machine: Machine, error: MigrationError?) -> MigrationReport {
         drainRings()
         let lostCount = rings.map(\.ring.lostCount).reduce(0, +)
-        if lostCount > 0 { observer.noted("the times of \(lostCount) faults came too fast to keep") }
+        if lostCount > 0 {
+            observer.noted("the times of \(lostCount) faults came too fast to keep")
+        }
         return MigrationReport(
             machine: machine,
             identity: identity,

@@ -95,6 +95,7 @@ struct AnswerReceiver: ~Copyable {
     /// Waits for the next answer and installs its pages.
     ///
     /// - Parameter isStamped: Whether to note when it was received.
+    /// - Returns: What was answered.
     /// - Throws: What is wrong with the lane or the frame, or why it could not be installed.
     mutating func receive(isStamped: Bool) throws(MigrationError) -> Answer {
         let frame = unsafe try next(&reader)

@@ -41,8 +41,8 @@ package final class VCPUFaultServer: MemoryFaultServer, @unchecked Sendable {
     ///   - vCPUs: How many, at least as many as there are lanes.
     ///   - memory: Where pages are missing.
     ///   - lanes: Urgent lanes that nobody else uses, at least one.
-    ///   - makeRing: Makes what takes the spans of a vCPU's faults; nil where nobody wants them, and
-    ///     then their stages are not stamped either.
+    ///   - makeRing: Makes what takes the spans of a vCPU's faults; nil where nobody wants them,
+    ///     and then their stages are not stamped either.
     /// - Returns: A server for each vCPU, in order.
     package static func make(
         for vCPUs: Int,

@@ -39,7 +39,9 @@ package struct FaultSeries: Codable, Equatable, Sendable {
 /// How time is cut where a report shows a course.
 enum SeriesInterval {
     static let microseconds: UInt64 = 10_000
-    /// Intervals that a series has at most: two minutes. What comes later is not in it.
+    /// Intervals that a series has at most: two minutes.
+    ///
+    /// What comes later is not in it.
     static let most = 12_000
 
     /// In which interval an instant lies; nil when it is not in the series.

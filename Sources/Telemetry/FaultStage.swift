@@ -2,7 +2,9 @@
 
 package import LinuxSystem
 
-/// A step on a fault's way. Its time is what has passed since the step before it that was seen.
+/// A step on a fault's way.
+///
+/// Its time is what has passed since the step before it that was seen.
 package enum FaultStage: CaseIterable, Sendable {
     /// From the exit until the request was handed to the lane.
     case sent

@@ -22,7 +22,9 @@ package struct MigrationReport: Codable, Equatable, Sendable {
     /// Address of the lanes, for example `unix:/run/apus.socket`.
     package var transport: String
     /// Names this migration in both sides' reports: the guest's identity and the instant of its
-    /// pause. Never the session key, which is a secret. Absent when it never came to a pause.
+    /// pause; absent when it never came to that.
+    ///
+    /// Never the session key, which is a secret.
     package var sessionIdentity: String?
     /// How it ended.
     package var outcome: MigrationOutcome

@@ -67,7 +67,9 @@ struct FetchingPair {
         recordingInto ring: FaultSpanRing?,
         _ work: @escaping @Sendable (VCPUFaultServer) -> Result?
     ) throws -> Result {
-        let server = VCPUFaultServer.make(for: 1, incoming, on: [urgent.destination]) { _ in ring }[0]
+        let server = VCPUFaultServer.make(for: 1, incoming, on: [urgent.destination]) { _ in ring }[
+            0
+        ]
         let outcome = Outcome<Result>()
         try threads.start("vcpu-0") { outcome.finish(work(server)) }
         var account = FaultAccount(clocks: .same)

@@ -22,11 +22,12 @@ struct RecordingCost {
         }
     }
 
-    /// Pages per second, each of them requested.
+    /// How fast pages come, each of them requested.
     ///
     /// - Parameters:
     ///   - medium: What carries the lanes.
     ///   - isRecording: Whether stages are stamped, and added up by another thread.
+    /// - Returns: Pages per second.
     /// - Throws: What this host lacks, or what failed.
     func rate(over medium: Medium, isRecording: Bool) throws -> Double {
         let pair = try FetchingPair(source, over: medium, prefetchPages: 0)

@@ -76,7 +76,13 @@ final class ArrivingGuest: Sendable {
         (virtualMachine, exits) = try FaultExits.probe(choice, on: system, layout: layout)
         try virtualMachine.setMemory(ram)
         if case .atOnce = arming { try exits.arm() }
-        memory = try IncomingMemory(of: ram, exits: exits, userfault: userfault, streams: 1, vCPUs: vCPUCount)
+        memory = try IncomingMemory(
+            of: ram,
+            exits: exits,
+            userfault: userfault,
+            streams: 1,
+            vCPUs: vCPUCount
+        )
         source = PageSource(
             pageCount: Self.pageCount,
             pagesPerRequest: backing.pagesPerHostPage,
