@@ -165,10 +165,15 @@ let package = Package(
                 "Telemetry", "MigrationDestination", "TestSupport",
             ]
         ),
+        .target(
+            name: "CSyscallDelay",
+            path: "Tests/CSyscallDelay",
+            cSettings: [.enableWarning("all"), .enableWarning("extra")]
+        ),
         tests(
             "PairTests",
             [
-                "LinuxSystem", "GuestMemory", "KVM", "Userfault", "MigrationWire", "Transport",
+                "CLinux", "CSyscallDelay", "LinuxSystem", "GuestMemory", "KVM", "Userfault", "MigrationWire", "Transport",
                 "Machine", "Telemetry", "MigrationSource", "MigrationDestination", "TestSupport",
             ]
         ),

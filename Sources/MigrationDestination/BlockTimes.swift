@@ -31,8 +31,8 @@ package final class BlockTimes: Sendable {
     /// A vCPU is blocked from an instant on; for its own thread.
     package func begin(_ vCPU: Int, at instant: MonotonicTime) {
         vCPUs[vCPU].since.store(instant.nanoseconds, ordering: .relaxed)
-        // Before it counts as blocked: whoever makes all of them blocked is followed by nobody.
-        lastBlocked.store(instant.nanoseconds, ordering: .relaxed)
+        // Before it counts as blocked: when all are, this is the latest of their beginnings.
+        lastBlocked.max(instant.nanoseconds, ordering: .relaxed)
         blocked.wrappingAdd(1, ordering: .acquiringAndReleasing)
     }
 

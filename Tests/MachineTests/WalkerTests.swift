@@ -36,6 +36,37 @@ struct `The walker` {
         #expect(machine.stop() == .stopped)
     }
 
+    @Test func `tells with each heartbeat what it has done`() throws {
+        let options = WalkerOptions(workingSetPages: 16, heartbeatInterval: .milliseconds(1))
+        let machine = try Guests.booted(options, vCPUCount: 2)
+        let start = MonotonicTime.now
+        machine.resume()
+        #expect(machine.run(passes: 50))
+        let middle = try machine.pause(within: .seconds(5))
+        let first = machine.progress(since: start)
+        #expect(first.count == 2)
+        for (samples, statistics) in zip(first, machine.statistics) {
+            #expect(samples.count > 1)
+            for (earlier, later) in zip(samples, samples.dropFirst()) {
+                #expect(earlier.iterations < later.iterations)
+                #expect(earlier.instant < later.instant)
+            }
+            let last = try #require(samples.last)
+            #expect(UInt64(last.iterations) <= statistics.iterations)
+            #expect(start < last.instant && last.instant <= middle)
+        }
+        machine.resume()
+        #expect(machine.run(passes: 50))
+        _ = try machine.pause(within: .seconds(5))
+        for (samples, before) in zip(machine.progress(since: middle), first) {
+            // The last one before that instant leads over to what came after it.
+            #expect(samples.first?.instant == before.last?.instant)
+            #expect(samples.first?.iterations == before.last?.iterations)
+            #expect(samples.count > 1)
+        }
+        #expect(machine.stop() == .stopped)
+    }
+
     @Test(arguments: [0, 1, 2, 50, 100], [0, 1, 60, 100])
     func `keeps its contents whatever they are made of`(zero: Int, random: Int) throws {
         let options = WalkerOptions(

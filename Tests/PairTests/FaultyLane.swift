@@ -12,6 +12,8 @@ struct LaneFault: Sendable, CustomStringConvertible {
         case cut
         /// The message comes late.
         case delay
+        /// What is received comes late; counted are the reads of the side, not its messages.
+        case lateReceipt
         /// The message comes twice.
         case duplicate
         /// The message comes behind the one after it.
@@ -36,6 +38,7 @@ final class FaultyLane: Lane {
     private let lane: any Lane
     private let fault: LaneFault?
     private let sent = Atomic<Int>(0)
+    private let reads = Atomic<Int>(0)
     private let held = Mutex<[UInt8]?>(nil)
 
     init(_ lane: any Lane, side: LaneFault.Side, _ fault: LaneFault?) {
@@ -62,7 +65,9 @@ final class FaultyLane: Lane {
             lane.shutdown()
             throw .closed(name)
         case .delay:
-            FutexWord(0).wait(while: 0, timeout: .milliseconds(30))
+            Self.waste()
+            unsafe try lane.send(header, body)
+        case .lateReceipt:
             unsafe try lane.send(header, body)
         case .duplicate:
             unsafe try lane.send(header, body)
@@ -79,8 +84,13 @@ final class FaultyLane: Lane {
     }
 
     func receive(into buffer: UnsafeMutableRawBufferPointer) throws(LaneError) -> Int {
-        unsafe try lane.receive(into: buffer)
+        let count = unsafe try lane.receive(into: buffer)
+        let number = reads.wrappingAdd(1, ordering: .relaxed).oldValue
+        if let fault, fault.kind == .lateReceipt, number == fault.message { Self.waste() }
+        return count
     }
+
+    private static func waste() { FutexWord(0).wait(while: 0, timeout: .milliseconds(30)) }
 
     func limitBlocking(to duration: Duration?) throws(LaneError) {
         try lane.limitBlocking(to: duration)

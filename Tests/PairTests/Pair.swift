@@ -15,16 +15,27 @@ import Transport
 final class Pair: Sendable {
     let guest: Machine
     let endpoints: PairEndpoints
+    private let sourceBegins: @Sendable () -> Void
     private let identity = [UInt8](repeating: 7, count: 16)
 
+    /// - Parameters:
+    ///   - memoryBytes: Guest memory.
+    ///   - vCPUs: How many.
+    ///   - backing: The source's.
+    ///   - options: What the guest does.
+    ///   - fault: What goes wrong on a lane.
+    ///   - transport: What page lanes are carried by.
+    ///   - sourceBegins: Called first on the thread that serves the guest.
     init(
         memoryBytes: Int = 16 << 20,
         vCPUs: Int = 2,
         backing: Backing = .anonymous,
         options: WalkerOptions = WalkerOptions(workingSetPages: 64, zeroPercent: 20),
         fault: LaneFault? = nil,
-        transport: TransportChoice = .socket
+        transport: TransportChoice = .socket,
+        sourceBegins: @escaping @Sendable () -> Void = {}
     ) throws {
+        self.sourceBegins = sourceBegins
         let layout = try GuestLayout.pc(byteCount: memoryBytes)
         guest = try Machine(
             description: Machine.describe(layout: layout, vCPUCount: vCPUs),
@@ -62,6 +73,7 @@ final class Pair: Sendable {
         sourceOptions.loadLimit = limit
         let source = SourceRunner(self, sourceOptions, patience)
         try threads.start("test-source") {
+            self.sourceBegins()
             let end = source.run()
             sourceEnd.withLock { $0 = end }
             deadline.store(1)

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import LinuxSystem
+import Telemetry
+import Testing
+
+@Suite struct FaultAccountTests {
+    /// A fetched page whose stages take 1, 2, 3, 4 and 5 µs, `start` µs after zero.
+    private func span(_ kind: FaultKind = .exit, start: UInt64 = 1000) -> FaultSpan {
+        func at(_ offset: UInt64) -> MonotonicTime {
+            MonotonicTime(nanoseconds: (start + offset) * 1000)
+        }
+        var span = FaultSpan(kind, seen: at(0))
+        span.sent = at(1)
+        span.served = at(3)
+        span.received = at(6)
+        span.installed = at(10)
+        span.ended = at(15)
+        return span
+    }
+
+    @Test func `each stage is the time since the stage before it`() throws {
+        var account = FaultAccount(clocks: .same)
+        account.add(span(), vCPU: 0)
+        let times = try #require(account.times.first)
+        #expect(account.times.count == 1)
+        #expect(times.kind == .exit)
+        #expect(times.latency.maximumNanoseconds == 15_000)
+        #expect(times.sent?.maximumNanoseconds == 1000)
+        #expect(times.served?.maximumNanoseconds == 2000)
+        #expect(times.received?.maximumNanoseconds == 3000)
+        #expect(times.installed?.maximumNanoseconds == 4000)
+        #expect(times.reentered?.maximumNanoseconds == 5000)
+    }
+
+    @Test func `another host's clock is not compared, and its stage is in the next one`() throws {
+        var account = FaultAccount(clocks: .unrelated)
+        account.add(span(), vCPU: 0)
+        let times = try #require(account.times.first)
+        #expect(times.served == nil)
+        #expect(times.received?.maximumNanoseconds == 5000)
+    }
+
+    @Test func `a served instant out of order costs no stage less than nothing`() throws {
+        var late = span()
+        late.served = MonotonicTime(nanoseconds: 1)
+        var account = FaultAccount(clocks: .same)
+        account.add(late, vCPU: 0)
+        let times = try #require(account.times.first)
+        #expect(times.served?.meanNanoseconds == 1)
+        #expect(times.received?.maximumNanoseconds == 5000)
+    }
+
+    @Test func `userfaults have no re-entry, and waits no stages`() throws {
+        var account = FaultAccount(clocks: .same)
+        account.add(span(.userfault), vCPU: nil)
+        account.add(span(.exitAwaited), vCPU: 1)
+        #expect(account.times.map(\.kind) == [.exitAwaited, .userfault])
+        #expect(account.times[0].sent == nil)
+        #expect(account.times[1].reentered == nil)
+        #expect(account.times[1].installed?.count == 1)
+        // What awaited another's request is no request.
+        #expect(account.requested.count == 1)
+        #expect(account.first.map(\.vCPU) == [nil, 1])
+    }
+
+    @Test func `the series counts faults by when they ended`() throws {
+        var account = FaultAccount(clocks: .same)
+        account.add(span(start: 500), vCPU: 0)
+        account.beginSeries(at: MonotonicTime(nanoseconds: 1_000_000))
+        for start in [1000, 1001, 25_000, 10_980, 10_990] as [UInt64] {
+            account.add(span(start: start), vCPU: 0)
+        }
+        // Beyond the end of all series.
+        account.add(span(start: 121_000_000), vCPU: 0)
+        let series = try #require(account.series)
+        #expect(series.count == [3, 1, 1])
+        #expect(series.blockedMicroseconds == [45, 15, 15])
+    }
+
+    @Test func `only the first faults are kept one by one`() {
+        var account = FaultAccount(clocks: .same)
+        for start in 0..<1000 { account.add(span(start: UInt64(start)), vCPU: 0) }
+        #expect(account.first.count == 256)
+        #expect(account.first.last?.seen == MonotonicTime(nanoseconds: 255_000))
+    }
+
+    @Test func `a ring hands over in order what it has room for, and counts the rest`() {
+        let ring = FaultSpanRing()
+        for start in 0..<9000 { ring.record(span(start: UInt64(start))) }
+        var seen: [UInt64] = []
+        ring.drain { seen.append($0.seen.nanoseconds / 1000) }
+        #expect(seen == (0..<8192).map { UInt64($0) })
+        #expect(ring.lostCount == 9000 - 8192)
+        ring.record(span(start: 77))
+        ring.drain { seen.append($0.seen.nanoseconds / 1000) }
+        #expect(seen.count == 8193)
+        #expect(seen.last == 77)
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func `a ring is filled and drained at the same time`() throws {
+        let ring = FaultSpanRing()
+        let threads = ThreadGroup()
+        let count: UInt64 = 200_000
+        try threads.start("record") { [self] in
+            for start in 0..<count {
+                ring.record(span(start: start))
+            }
+        }
+        var last: UInt64?
+        var taken = 0
+        while taken + ring.lostCount < Int(count) {
+            ring.drain { span in
+                let start = span.seen.nanoseconds / 1000
+                #expect(last.map { $0 < start } ?? true)
+                #expect(span.ended.nanoseconds == span.seen.nanoseconds + 15_000)
+                last = start
+                taken += 1
+            }
+        }
+        threads.joinAll()
+    }
+}
