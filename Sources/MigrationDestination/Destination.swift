@@ -565,7 +565,7 @@ package final class Destination {
 
 extension Destination {
     private func drainRings() {
-        for (ring, vCPU) in rings { ring.drain { account.add($0, vCPU: vCPU) } }
+        for (ring, vCPU) in rings { account.take(from: ring, vCPU: vCPU) }
     }
 }
 

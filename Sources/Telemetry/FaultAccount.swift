@@ -12,16 +12,16 @@ package struct FaultAccount {
     package private(set) var first: [FaultSample] = []
     /// Faults by when they ended.
     package private(set) var series: FaultSeries?
-    private var latencies: [FaultKind: LatencyHistogram] = [:]
-    private var stages: [Step: LatencyHistogram] = [:]
+    /// By kind, and by kind and stage: arrays, since a dictionary costs more than a histogram.
+    private var latencies = [LatencyHistogram?](repeating: nil, count: FaultKind.allCases.count)
+    private var stages = [LatencyHistogram?](
+        repeating: nil,
+        count: FaultKind.allCases.count * FaultStage.allCases.count
+    )
     private let clocks: ClockRelation
 
-    /// A stage of a kind of fault.
-    private struct Step: Hashable {
-        let kind: FaultKind
-        let stage: FaultStage
-    }
-
+    /// Faults of a ring whose stages count, each time it is emptied.
+    private static let mostTakenApart = 1000
     /// Faults that are kept one by one: those that fill the gap after the switchover.
     private static let mostSamples = 256
 
@@ -35,14 +35,32 @@ package struct FaultAccount {
         series = FaultSeries(began: instant)
     }
 
+    /// Adds what a ring has taken up since it was last emptied.
+    ///
+    /// All faults count. The stages of a thousand are taken apart, evenly chosen, where there were
+    /// more: it is done a few times a second, and takes a processor that others may need.
+    ///
+    /// - Parameters:
+    ///   - ring: What to empty.
+    ///   - vCPU: Whose faults they are; nil for userfaults.
+    package mutating func take(from ring: FaultSpanRing, vCPU: Int?) {
+        let every = max(1, ring.count / Self.mostTakenApart)
+        var number = 0
+        ring.drain { span in
+            add(span, vCPU: vCPU, isTakenApart: number % every == 0)
+            number += 1
+        }
+    }
+
     /// Adds one fault.
     ///
     /// - Parameters:
     ///   - span: When its stages were.
     ///   - vCPU: Whose it was; nil for a userfault, and then its time counts as nobody's.
-    package mutating func add(_ span: FaultSpan, vCPU: Int?) {
-        latencies[span.kind, default: LatencyHistogram()].record(nanoseconds: span.nanoseconds)
-        addStages(of: span)
+    ///   - isTakenApart: Whether its stages count, too.
+    package mutating func add(_ span: FaultSpan, vCPU: Int?, isTakenApart: Bool = true) {
+        latencies.record(span.nanoseconds, at: span.kind.index)
+        if isTakenApart { addStages(of: span) }
         series?.add(span)
         if first.count < Self.mostSamples { first.append(FaultSample(span, vCPU: vCPU)) }
     }
@@ -53,25 +71,37 @@ package struct FaultAccount {
         for stage in FaultStage.allCases {
             guard stage != .served || clocks == .same, let instant = stage.instant(in: span)
             else { continue }
-            stages[Step(kind: span.kind, stage: stage), default: LatencyHistogram()]
-                .record(nanoseconds: instant.nanoseconds(since: before))
+            stages.record(instant.nanoseconds(since: before), at: Self.index(span.kind, stage))
             before = max(before, instant)
         }
     }
 
+    private static func index(_ kind: FaultKind, _ stage: FaultStage) -> Int {
+        kind.index * FaultStage.allCases.count + stage.rawValue
+    }
+
     /// Faults that were requested, whoever touched the page: from beginning to end.
     package var requested: LatencyHistogram {
-        var all = latencies[.exit] ?? LatencyHistogram()
-        if let userfaults = latencies[.userfault] { all.merge(userfaults) }
+        var all = latencies[FaultKind.exit.index] ?? LatencyHistogram()
+        if let userfaults = latencies[FaultKind.userfault.index] { all.merge(userfaults) }
         return all
     }
 
     /// What a report says of each kind of fault that there was.
     package var times: [FaultTimes] {
         FaultKind.allCases.compactMap { kind in
-            latencies[kind].map { latency in
-                FaultTimes(kind, latency) { stages[Step(kind: kind, stage: $0)] }
+            latencies[kind.index].map { latency in
+                FaultTimes(kind, latency) { stages[Self.index(kind, $0)] }
             }
         }
+    }
+}
+
+extension [LatencyHistogram?] {
+    /// Adds an event to one of the histograms, which is made for the first.
+    fileprivate mutating func record(_ nanoseconds: UInt64, at index: Int) {
+        if self[index] == nil { self[index] = LatencyHistogram() }
+        // In place: the histogram is not copied.
+        self[index]?.record(nanoseconds: nanoseconds)
     }
 }

@@ -5,7 +5,7 @@ package import LinuxSystem
 /// A step on a fault's way.
 ///
 /// Its time is what has passed since the step before it that was seen.
-package enum FaultStage: CaseIterable, Sendable {
+package enum FaultStage: Int, CaseIterable, Sendable {
     /// From the exit until the request was handed to the lane.
     case sent
     /// Until the source had made the answer: wire, queue, reading and compressing the page.

@@ -4,7 +4,8 @@
 package struct FaultTimes: Codable, Equatable, Sendable {
     /// Which faults.
     package var kind: FaultKind
-    /// From beginning to end.
+    /// From beginning to end, of all of them; stages are those of a sample where faults came faster
+    /// than ten thousand a second to a vCPU.
     package var latency: LatencySummary
     /// Handing the request to the lane.
     package var sent: LatencySummary?

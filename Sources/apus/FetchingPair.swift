@@ -74,7 +74,7 @@ struct FetchingPair {
         try threads.start("vcpu-0") { outcome.finish(work(server)) }
         var account = FaultAccount(clocks: .same)
         while !outcome.isThere(within: .milliseconds(100)) {
-            ring?.drain { account.add($0, vCPU: 0) }
+            if let ring { account.take(from: ring, vCPU: 0) }
         }
         if let error = incoming.failure.error ?? outgoing.failure.error {
             throw BenchFailure.failed("\(error)")

@@ -26,6 +26,7 @@ final class Pair: Sendable {
     ///   - fault: What goes wrong on a lane.
     ///   - transport: What page lanes are carried by.
     ///   - sourceBegins: Called first on the thread that serves the guest.
+    /// - Throws: What this host lacks.
     init(
         memoryBytes: Int = 16 << 20,
         vCPUs: Int = 2,
