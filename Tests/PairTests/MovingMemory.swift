@@ -33,6 +33,7 @@ final class MovingMemory: Sendable {
     ///   - backing: The destination's.
     ///   - laneCount: Urgent lanes.
     ///   - wrap: What is put around an end of an urgent lane.
+    /// - Throws: What this host lacks.
     init(
         byteCount: Int,
         _ backing: Backing,
