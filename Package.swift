@@ -173,7 +173,8 @@ let package = Package(
         tests(
             "PairTests",
             [
-                "CLinux", "CSyscallDelay", "LinuxSystem", "GuestMemory", "KVM", "Userfault", "MigrationWire", "Transport",
+                "CLinux", "CSyscallDelay", "LinuxSystem", "GuestMemory", "KVM", "Userfault",
+                "MigrationWire", "Transport",
                 "Machine", "Telemetry", "MigrationSource", "MigrationDestination", "TestSupport",
             ]
         ),
