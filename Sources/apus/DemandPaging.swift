@@ -100,6 +100,9 @@ struct DemandPaging: ParsableCommand {
     @Flag(help: "Let the vCPU exit a second time, instead of mapping its page before it goes on.")
     var noPrefault = false
 
+    @Flag(help: "Of exits: tell where the time of a page goes, by a clock around each system call.")
+    var profile = false
+
     @Option(help: ArgumentHelp("When a run that has not ended has failed.", valueName: "seconds"))
     var limit = 60
 
@@ -157,6 +160,9 @@ struct DemandPaging: ParsableCommand {
         }
         if table == nil, selftest != nil || require != nil {
             throw ValidationError("--selftest and --require belong to --table")
+        }
+        if profile, table != nil || exits == nil {
+            throw ValidationError("--profile belongs to -w, and to a single run")
         }
         if table != nil, exits != nil {
             throw ValidationError("--table measures every path itself: leave -w out")
@@ -221,6 +227,7 @@ struct DemandPaging: ParsableCommand {
             overlaps: overlaps,
             delayMicroseconds: delay,
             prefaults: !noPrefault,
+            isProfiled: profile,
             limitSeconds: limit
         )
     }

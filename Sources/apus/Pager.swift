@@ -92,6 +92,7 @@ internal import Userfault
         }
         if delayMicroseconds > 0 { usleep(delayMicroseconds) }
         let userfault = userfaults[(offset - Self.image) / bytesPerUserfault]
+        counts.clock?.lap(.own)
         if try install(offset, by: userfault, .later) {
             counts.installs += 1
         } else {
@@ -99,12 +100,14 @@ internal import Userfault
             counts.exitsOnPresent += 1
             try memory.mapping.populate(offset: offset, byteCount: pageByteCount)
         }
+        counts.clock?.lap(.install)
         try guest.exits.becamePresent(
             PageRange(
                 first: PageIndex(offset >> GuestPage.shift),
                 count: pageByteCount >> GuestPage.shift
             )
         )
+        counts.clock?.lap(.attributes)
     }
 
     /// Makes the page of an event present and wakes who sleeps for it, on a reader's thread.

@@ -14,6 +14,8 @@ struct PagingCounts {
     var userfaults = 0
     /// Of these, of pages that were present already.
     var userfaultsOnPresent = 0
+    /// Where the time of exits goes, if anybody wants to know.
+    var clock: PageCostClock?
 
     static func += (left: inout PagingCounts, right: PagingCounts) {
         left.installs += right.installs
@@ -22,5 +24,8 @@ struct PagingCounts {
         left.exitsElsewhere += right.exitsElsewhere
         left.userfaults += right.userfaults
         left.userfaultsOnPresent += right.userfaultsOnPresent
+        if let more = right.clock {
+            if left.clock == nil { left.clock = more } else { left.clock? += more }
+        }
     }
 }

@@ -63,6 +63,8 @@ struct PagingParameters: Sendable {
     /// Whether a vCPU that made a page present has it mapped by KVM_PRE_FAULT_MEMORY, where the
     /// kernel has that.
     var prefaults: Bool
+    /// Whether vCPUs look at the clock around each system call.
+    var isProfiled = false
     /// When a run that has not ended has failed.
     var limitSeconds: Int
 

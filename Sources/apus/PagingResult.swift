@@ -31,6 +31,8 @@ struct PagingResult: Codable {
     let exitsElsewhere: Int
     let userfaults: Int
     let userfaultsOnPresent: Int
+    /// Where the time of a page goes on exits; only if asked for.
+    let pageCost: PageCost?
 
     private enum CodingKeys: String, CodingKey {
         case faultPath = "fault_path"
@@ -49,6 +51,7 @@ struct PagingResult: Codable {
         case exitsElsewhere = "exits_elsewhere"
         case userfaults
         case userfaultsOnPresent = "userfaults_on_present"
+        case pageCost = "page_cost"
     }
 
     /// - Parameters:
@@ -75,6 +78,7 @@ struct PagingResult: Codable {
         exitsElsewhere = counts.exitsElsewhere
         userfaults = counts.userfaults
         userfaultsOnPresent = counts.userfaultsOnPresent
+        pageCost = counts.clock.map { PageCost($0, pages: counts.installs) }
     }
 
     /// Some lines for a person, the rates as the kernel's demand_paging_test words them.
@@ -90,6 +94,6 @@ struct PagingResult: Codable {
             elsewhere \(exitsElsewhere)
             Userfaults:                 \(userfaults), on present pages \(userfaultsOnPresent)
             Pages installed:            \(installs)
-            """
+            """ + (pageCost.map { "\nA page costs:               \($0.text)" } ?? "")
     }
 }

@@ -88,6 +88,7 @@ final class PagingRun: Sendable {
     private func touch(_ virtualCPU: VirtualCPU) {
         waitAtGate()
         var counts = PagingCounts()
+        if parameters.isProfiled { counts.clock = PageCostClock() }
         do {
             try touchAll(virtualCPU, &counts)
         } catch {
@@ -103,11 +104,14 @@ final class PagingRun: Sendable {
     ) throws(BenchFailure) {
         do {
             while true {
-                switch try virtualCPU.run() {
+                let exit = try virtualCPU.run()
+                counts.clock?.lap(.run)
+                switch exit {
                 case .memoryFault(let fault) where parameters.path != .userfault:
                     try pager.serve(fault, &counts)
                     if guest.prefaults {
                         guest.exits.prepareReentry(of: virtualCPU, after: fault)
+                        counts.clock?.lap(.prefault)
                     }
                 case .interrupted: continue
                 case .portAccess(let access) where access.port == CGUEST_PORT_TOUCHED: return

@@ -47,6 +47,23 @@ struct DemandPagingTests {
         #expect(run.userfaults == 0)
     }
 
+    @Test(
+        .enabled(if: HostFacts.runsExitTests, "needs memory-fault exits"),
+        arguments: HostFacts.exitPaths
+    )
+    func `a profile's parts add up to the time of the run`(path: FaultPath) throws {
+        let run: PagingRun = try Workbench.json(
+            ["-b", "4M", "-v", "1", "--profile", "-w", path.rawValue]
+        )
+        let cost = try #require(run.page_cost)
+        #expect(cost.kvm_run_ns > 0 && cost.install_ns > 0)
+        let parts = cost.kvm_run_ns + cost.own_ns + cost.install_ns + cost.set_attributes_ns
+        let all = (parts + cost.prefault_ns) * Double(run.installs) / 1e9
+        // What is not in them: letting the thread go, and its end.
+        #expect(all <= run.paging_s * 1.01)
+        #expect(all >= run.paging_s * 0.8)
+    }
+
     @Test(arguments: ["userfault"] + HostFacts.exitPaths.map(\.rawValue))
     func `vCPUs that touch the same pages install each of them once`(path: String) throws {
         let exits = path == "userfault" ? [] : ["-w", path]

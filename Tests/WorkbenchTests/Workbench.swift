@@ -41,6 +41,15 @@ struct PagingRun: Decodable {
     let exits_elsewhere: Int
     let userfaults: Int
     let userfaults_on_present: Int
+    let page_cost: Cost?
+
+    struct Cost: Decodable {
+        let kvm_run_ns: Double
+        let own_ns: Double
+        let install_ns: Double
+        let set_attributes_ns: Double
+        let prefault_ns: Double
+    }
 }
 
 /// A table, by the names that its JSON has.
