@@ -26,13 +26,4 @@ extension Machine {
     package func resetGaps() {
         for vcpu in vcpus { vcpu.heartbeat.resetGap() }
     }
-
-    /// What each vCPU of the walker has counted.
-    ///
-    /// Reads guest memory: sleeps in userfaultfd while these pages are absent.
-    package var statistics: [WalkerStatistics] {
-        vcpus.indices.map { index in
-            WalkerBlock(memory, index).statistics(tscKilohertz: description.tscKhz)
-        }
-    }
 }
