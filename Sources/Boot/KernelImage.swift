@@ -16,6 +16,14 @@ package struct KernelImage: Sendable {
         package let source: Range<Int>
         /// Guest physical address of the first byte.
         package let address: UInt64
+
+        /// - Parameters:
+        ///   - source: Where in the file.
+        ///   - address: Guest physical address of the first byte.
+        package init(source: Range<Int>, address: UInt64) {
+            self.source = source
+            self.address = address
+        }
     }
 
     /// The file.
