@@ -7,7 +7,7 @@ internal import Devices
 /// Not "hardware-reduced": then Linux would leave out the old interrupts, the serial port's
 /// among them. ACPI specification 6.5, chapter 5.
 struct ACPITables {
-    /// Where they lie: in the firmware's area below 1 MiB. The first is the RSDP.
+    /// Where they lie, the RSDP first: in the firmware's area below 1 MiB.
     static let address: UInt64 = 0xE_0000
 
     /// All of them.

@@ -39,6 +39,7 @@ struct BootFacts {
     /// Xen, public/arch-x86/hvm/start_info.h, version 1.
     ///
     /// - Parameter address: Where these bytes will lie.
+    /// - Returns: The bytes.
     func startInfo(at address: UInt64) -> [UInt8] {
         let module = 0x80
         let map = 0x100

@@ -40,7 +40,7 @@ package struct BootPlan: Sendable {
     /// - Parameters:
     ///   - kernel: What is started.
     ///   - initrdByteCount: Size of the initial RAM disk; nil without one.
-    ///   - commandLine: For the kernel; any text without zeros, not too long.
+    ///   - text: The kernel's command line; any text without zeros, not too long.
     ///   - layout: Guest memory.
     ///   - vCPUCount: For the ACPI tables, 1 to 64.
     /// - Throws: What does not fit.

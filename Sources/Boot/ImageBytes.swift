@@ -28,7 +28,8 @@ struct ImageBytes {
 
 extension [UInt8] {
     /// Writes a little-endian number over what is there; all of it must be.
-    mutating func store<Value: FixedWidthInteger & UnsignedInteger>(_ value: Value, at offset: Int) {
+    mutating func store<Value: FixedWidthInteger & UnsignedInteger>(_ value: Value, at offset: Int)
+    {
         for position in 0..<Value.bitWidth / 8 {
             self[offset + position] = UInt8(truncatingIfNeeded: value >> (8 * Value(position)))
         }

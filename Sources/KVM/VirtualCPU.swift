@@ -76,6 +76,7 @@ package final class VirtualCPU: Sendable {
     /// - Parameters:
     ///   - position: Below the `count` of the access.
     ///   - access: The access that `run()` has just returned.
+    /// - Returns: Its bytes, zeros above them.
     package func element(_ position: Int, of access: PortAccess) -> UInt32 {
         precondition(position >= 0 && position < access.count)
         return outputValue(access.byteCount, at: ioDataOffset + UInt(position * access.byteCount))

@@ -41,6 +41,7 @@ extension FileDescriptor {
     /// Reads to the end.
     ///
     /// - Parameter limit: Bytes at the most.
+    /// - Returns: All bytes.
     /// - Throws: ``SystemError`` of read(2), and `EFBIG` for a file that goes on beyond the limit.
     ///
     /// Kernel interface: read(2).

@@ -29,11 +29,13 @@ struct `A kernel's file` {
         #expect(throws: BootDefect.unknownFormat) { try KernelImage(file) }
     }
 
-    @Test(arguments: [
-        (0x1FE, [0, 0]), (0x206, [0x0B, 0x02]), (0x236, [0]), (0x211, [0]), (0x1F1, [3]),
-        (0x1F1, [255]), (0x230, [3]), (0x230, [0, 0, 0, 0]), (0x230, [0, 0, 0, 0x80]),
-        (0x258, [0, 0, 0, 0]), (0x258, [1]), (0x25F, [0x80]), (0x201, [0]), (0x201, [0xFF]),
-    ] as [(Int, [UInt8])])
+    @Test(
+        arguments: [
+            (0x1FE, [0, 0]), (0x206, [0x0B, 0x02]), (0x236, [0]), (0x211, [0]), (0x1F1, [3]),
+            (0x1F1, [255]), (0x230, [3]), (0x230, [0, 0, 0, 0]), (0x230, [0, 0, 0, 0x80]),
+            (0x258, [0, 0, 0, 0]), (0x258, [1]), (0x25F, [0x80]), (0x201, [0]), (0x201, [0xFF]),
+        ] as [(Int, [UInt8])]
+    )
     func `that is a malformed bzImage is refused in one line`(offset: Int, bytes: [UInt8]) throws {
         var file = SampleKernels.bzImage
         file.replaceSubrange(offset..<offset + bytes.count, with: bytes)
@@ -45,11 +47,13 @@ struct `A kernel's file` {
         #expect(!error.description.contains("\n"))
     }
 
-    @Test(arguments: [
-        (4, [1]), (5, [2]), (18, [3]), (54, [0]), (56, [0, 0]), (56, [65]), (32, [0xFF, 0xFF]),
-        (39, [0xFF]), (72, [0xFF, 0xFF]), (79, [0xFF]), (95, [0xFF]), (90, [0]), (103, [0xFF]),
-        (105, [0]), (24, [0, 0, 0, 2]), (64, [2]),
-    ] as [(Int, [UInt8])])
+    @Test(
+        arguments: [
+            (4, [1]), (5, [2]), (18, [3]), (54, [0]), (56, [0, 0]), (56, [65]), (32, [0xFF, 0xFF]),
+            (39, [0xFF]), (72, [0xFF, 0xFF]), (79, [0xFF]), (95, [0xFF]), (90, [0]), (103, [0xFF]),
+            (105, [0]), (24, [0, 0, 0, 2]), (64, [2]),
+        ] as [(Int, [UInt8])]
+    )
     func `that is a malformed ELF file is refused in one line`(offset: Int, bytes: [UInt8]) throws {
         var file = SampleKernels.elf()
         file.replaceSubrange(offset..<offset + bytes.count, with: bytes)

@@ -23,6 +23,7 @@ package struct LinuxGuest: Sendable {
     /// - Parameters:
     ///   - console: File for its console.
     ///   - options: For the observer, see deploy/guest/observer.c.
+    /// - Returns: The flags.
     package func flags(console: String, _ options: String) -> [String] {
         [
             "--guest", "linux", "--kernel", kernel, "--initrd", initrd, "--console",
