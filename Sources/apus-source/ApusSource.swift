@@ -112,14 +112,24 @@ struct ApusSource: ParsableCommand {
         guard status == .success else { throw ExitCode(status.rawValue) }
     }
 
+    /// Reads the files of a Linux guest, and serves it or the walker.
     private func serve(_ console: ConsoleObserver) -> ExitStatus {
+        do {
+            let image = try kernel.map { kernel throws(MachineError) in
+                try LinuxImage(kernel: kernel, initrd: initrd, commandLine: cmdline)
+            }
+            return serve(image, console)
+        } catch {
+            console.noted("\(error)")
+            return .usage
+        }
+    }
+
+    private func serve(_ image: LinuxImage?, _ console: ConsoleObserver) -> ExitStatus {
         do {
             // Before any thread: they inherit the blocked signals.
             let stop = try StopSignals()
             let acceptor = try SocketAcceptor(addresses: listen)
-            let image = try kernel.map { kernel throws(MachineError) in
-                try LinuxImage(kernel: kernel, initrd: initrd, commandLine: cmdline)
-            }
             let layout = try GuestLayout.pc(byteCount: memory.bytes)
             if let obstacle = GuestRAM.obstacle(to: layout, backing) {
                 console.noted(obstacle)

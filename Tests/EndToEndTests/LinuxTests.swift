@@ -73,13 +73,57 @@ extension EndToEndTests {
             let report = try expectSuccess(from: source, to: destination)
             #expect(report.machine.guest == "linux")
             #expect((report.gaps.outsideMicroseconds ?? 0) > 0)
-            expectWholeStory(before, after)
+            expectWholeStory([before, after])
         }
 
-        /// Both consoles together tell of every second once, of verified pages that only grow,
+        @Test func `a Linux guest moves three times`() throws {
+            var consoles = [bench.folder.file("console")]
+            var holder = try bench.source(
+                memory: "128M",
+                vCPUs: 2,
+                guest.flags(console: consoles[0], "memory=4")
+            )
+            for move in 1...3 {
+                // It works at each place before it leaves.
+                let console = consoles[move - 1]
+                try LinuxGuest.wait(for: "verified pages before move \(move)") {
+                    (LinuxGuest.reports(console).last?.pages ?? 0) > 0 || !holder.isRunning
+                }
+                consoles.append(bench.folder.file("console"))
+                let next = try bench.destination(
+                    to: holder.address(),
+                    ["--console", "file:\(consoles[move])", "--listen", bench.folder.address()]
+                )
+                _ = try next.address(within: 120)
+                #expect(try holder.waitForEnd() == .exited(0), "move \(move): \(holder.log)")
+                #expect(try next.report().digest.match == true, "move \(move)")
+                holder = next
+            }
+            try LinuxGuest.wait(for: "report after the last move") {
+                LinuxGuest.reports(consoles[3]).count > 2 || !holder.isRunning
+            }
+            #expect(try holder.end(by: SIGTERM) == .exited(0), "\(holder.log)")
+            expectWholeStory(consoles)
+        }
+
+        @Test func `a Linux guest hears what is said on its console`() throws {
+            let path = bench.folder.file("console")
+            var flags = guest.flags(console: "", "memory=4")
+            flags[flags.firstIndex(of: "file:") ?? 0] = "unix:\(path)"
+            let source = try bench.source(memory: "128M", flags)
+            let client = try ConsoleClient(path: path)
+            try LinuxGuest.wait(for: "observer") { client.text.contains("pages verified") }
+            client.say("hello there\n")
+            try LinuxGuest.wait(for: "answer") {
+                client.text.contains("observer: heard hello there\n")
+            }
+            #expect(try source.end(by: SIGTERM) == .exited(0), "\(source.log)")
+        }
+
+        /// All consoles together tell of every second once, of verified pages that only grow,
         /// and of nothing that went wrong.
-        private func expectWholeStory(_ before: String, _ after: String) {
-            let text = LinuxGuest.text(before) + LinuxGuest.text(after)
+        private func expectWholeStory(_ consoles: [String]) {
+            let text = consoles.map { LinuxGuest.text($0) }.joined()
             for word in ["CORRUPTION", "panic", "soft lockup", "rcu", "unstable", "BUG", "WARN"] {
                 #expect(!text.contains(word), "\(text)")
             }
@@ -88,7 +132,8 @@ extension EndToEndTests {
             for (earlier, later) in zip(reports, reports.dropFirst()) {
                 #expect(later.pages >= earlier.pages, "\(text)")
             }
-            #expect((reports.last?.pages ?? 0) > (LinuxGuest.reports(before).last?.pages ?? 0))
+            let first = LinuxGuest.reports(consoles[0]).last?.pages ?? 0
+            #expect((reports.last?.pages ?? 0) > first)
         }
     }
 }

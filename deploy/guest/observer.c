@@ -8,7 +8,7 @@
 //
 //   observer: N s, P pages verified, gap tsc A us monotonic B us realtime C us
 //
-// Of the kernel's command line it takes memory=MIB (64), and for=SECONDS: then it powers off, or
+// A line that comes in by the console is said again. Of the kernel's command line it takes memory=MIB (64), and for=SECONDS: then it powers off, or
 // with end=reboot resets. Corrupted memory is reported on the console, and ends in a power off.
 #define _GNU_SOURCE
 #include <errno.h>
@@ -156,6 +156,16 @@ static void *beat(void *unused) {
     return NULL;
 }
 
+static void *hear(void *unused) {
+    (void)unused;
+    char line[128];
+    while (fgets(line, sizeof line, stdin)) {
+        line[strcspn(line, "\r\n")] = 0;
+        say("observer: heard %s\n", line);
+    }
+    return NULL;
+}
+
 // A number of the kernel's command line, or the default.
 static long option(const char *line, const char *name, long otherwise) {
     const char *found = strstr(line, name);
@@ -195,8 +205,9 @@ int main(void) {
     }
     double rate = tsc_per_microsecond();
     say("observer: %d processors, %zu pages, TSC %.0f MHz\n", worker_count, pages, rate);
-    pthread_t beating;
+    pthread_t beating, hearing;
     pthread_create(&beating, NULL, beat, NULL);
+    pthread_create(&hearing, NULL, hear, NULL);
     for (int index = 0; index < worker_count; index++) {
         struct worker *worker = &workers[index];
         worker->processor = index;

@@ -52,10 +52,11 @@ extension Machine {
     /// Write-back everywhere, as firmware would have left it: without it Linux keeps off the
     /// memory types of its page tables.
     private func setMemoryTypes(of vcpu: VirtualCPU) throws {
+        let defaultType: UInt32 = 0x2FF  // IA32_MTRR_DEF_TYPE
         var registers = ModelSpecificRegisters(indices: [])
-        registers.append(index: 0x2FF, value: 1 << 11 | 6)
+        registers.append(index: defaultType, value: 1 << 11 | 6)  // enabled, write-back
         guard try vcpu.set(registers) == 1 else {
-            throw MachineError.registerRefused(vcpu: vcpu.index, index: 0x2FF)
+            throw MachineError.registerRefused(vcpu: vcpu.index, index: defaultType)
         }
     }
 

@@ -137,14 +137,17 @@ extension SerialLine {
             )
             if ready.readable[0] { work.clear() }
             if ready.readable[2] { end.acceptClient() }
-            if ready.readable[1] { takeIn(end.read(limit: room)) }
+            if ready.readable[1] { takeIn(from: &end) }
             if ready.isWritable { writeOut(to: &end) }
         }
     }
 
-    private func takeIn(_ bytes: [UInt8]) {
+    /// Under the lock, so that whatever is read reaches the port before a pause does. The end is
+    /// ready, so that the lock is held for no longer than the read takes.
+    private func takeIn(from end: inout ConsoleEnd) {
         line.withLock { line in
-            line.port.receive(bytes)
+            guard line.takesInput, line.port.receiveRoom > 0 else { return }
+            line.port.receive(end.read(limit: line.port.receiveRoom))
             update(&line)
         }
     }
