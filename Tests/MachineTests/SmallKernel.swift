@@ -8,6 +8,7 @@ enum SmallKernel {
     /// The file.
     ///
     /// - Parameter program: Machine code of 64-bit mode, at most 2 KiB.
+    /// - Returns: Its bytes.
     static func file(_ program: [UInt8]) -> [UInt8] {
         var file = [UInt8](repeating: 0, count: 4096)
         func put(_ value: UInt64, _ byteCount: Int, at offset: Int) {

@@ -142,8 +142,10 @@ extension SerialLine {
         }
     }
 
-    /// Under the lock, so that whatever is read reaches the port before a pause does. The end is
-    /// ready, so that the lock is held for no longer than the read takes.
+    /// Takes input that is ready.
+    ///
+    /// Under the lock, so that whatever is read reaches the port before a pause does; it is held
+    /// for no longer than a read takes that does not wait.
     private func takeIn(from end: inout ConsoleEnd) {
         line.withLock { line in
             guard line.takesInput, line.port.receiveRoom > 0 else { return }
