@@ -73,9 +73,13 @@ let package = Package(
             swiftSettings: strict
         ),
         library("Transport", ["LinuxSystem", "MigrationWire", protobuf]),
+        library("Devices", []),
+        library("Boot", ["GuestMemory", "Devices"]),
         library(
             "Machine",
-            ["CGuest", "LinuxSystem", "GuestMemory", "KVM", "MigrationWire"]
+            [
+                "CGuest", "LinuxSystem", "GuestMemory", "KVM", "MigrationWire", "Devices", "Boot",
+            ]
         ),
         library("Telemetry", ["LinuxSystem", histogram]),
         library(
@@ -106,8 +110,8 @@ let package = Package(
         executable(
             "apus-destination",
             [
-                "LinuxSystem", "GuestMemory", "KVM", "MigrationWire", "Transport", "Telemetry",
-                "MigrationDestination", "Console", argumentParser,
+                "LinuxSystem", "GuestMemory", "KVM", "MigrationWire", "Transport", "Machine",
+                "Telemetry", "MigrationDestination", "Console", argumentParser,
             ]
         ),
         executable(
@@ -149,6 +153,8 @@ let package = Package(
                 "TestSupport",
             ]
         ),
+        tests("DevicesTests", ["Devices"]),
+        tests("BootTests", ["GuestMemory", "Boot"]),
         tests("KVMTests", ["LinuxSystem", "GuestMemory", "KVM", "TestSupport"]),
         tests(
             "MachineTests",

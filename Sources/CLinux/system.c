@@ -14,6 +14,10 @@ static int result(long value) { return value < 0 ? -errno : (int)value; }
 
 int clinux_open(const char *path, int flags) { return result(open(path, flags | O_CLOEXEC)); }
 
+int clinux_open_append(const char *path) {
+    return result(open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY | O_CLOEXEC, 0666));
+}
+
 int clinux_memfd_create(const char *name) {
     return result(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
 }

@@ -4,6 +4,7 @@ internal import ArgumentParser
 package import GuestMemory
 package import KVM
 package import LinuxSystem
+package import Machine
 internal import Telemetry
 package import Transport
 
@@ -16,6 +17,12 @@ extension Backing: ExpressibleByArgument {}
 extension FaultPathChoice: ExpressibleByArgument {}
 
 extension TransportChoice: ExpressibleByArgument {}
+
+extension GuestKind: ExpressibleByArgument {}
+
+extension ConsoleTarget: ExpressibleByArgument {
+    package init?(argument: String) { self.init(argument) }
+}
 
 /// An amount of memory on the command line, for example `512M`.
 package struct ByteCount: ExpressibleByArgument {

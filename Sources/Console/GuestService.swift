@@ -61,8 +61,7 @@ package struct GuestService {
             return error.isDigestMismatch ? .digestMismatch : .guestLost
         case .stopped, .deadline:
             ended()
-            let pages = machine.statistics.map(\.iterations).reduce(0, +)
-            console.noted("the guest is stopped after \(pages) verified pages")
+            noteStop(of: machine)
             return .success
         case .guestEnded:
             ended()
@@ -71,6 +70,14 @@ package struct GuestService {
             console.noted("\(error)")
             return .hostUnfit
         }
+    }
+
+    private func noteStop(of machine: Machine) {
+        let statistics = machine.statistics
+        let pages = statistics.map(\.iterations).reduce(0, +)
+        console.noted(
+            "the guest is stopped" + (statistics.isEmpty ? "" : " after \(pages) verified pages")
+        )
     }
 
     /// Prints the summary of a migration on standard output and writes its report.
@@ -97,6 +104,11 @@ package struct GuestService {
 
     /// The exit code for a guest that ended by itself.
     package func status(of ending: GuestEnding) -> ExitStatus {
-        if case .corruption = ending { .guestCorrupted } else { .guestEnded }
+        switch ending {
+        case .corruption: .guestCorrupted
+        case .poweredOff: .success
+        case .reset: .guestReset
+        case .shutdown, .unexpectedExit, .failed: .guestEnded
+        }
     }
 }

@@ -32,6 +32,12 @@ package enum KVMCapability: CaseIterable, Sendable {
     case memoryAttributes
     /// Guest memory can be mapped before a vCPU touches it.
     case prefault
+    /// The kernel has interrupt controllers for a VM.
+    case interruptControllers
+    /// The kernel has an interval timer for a VM, whose state can be read and set.
+    case intervalTimer
+    /// The timer of a local APIC can be programmed by the TSC.
+    case tscDeadlineTimer
 
     /// The kernel's name, as a person looks it up.
     package var name: String {
@@ -50,6 +56,9 @@ package enum KVMCapability: CaseIterable, Sendable {
         case .vmTypes: "KVM_CAP_VM_TYPES"
         case .memoryAttributes: "KVM_CAP_MEMORY_ATTRIBUTES"
         case .prefault: "KVM_CAP_PRE_FAULT_MEMORY"
+        case .interruptControllers: "KVM_CAP_IRQCHIP"
+        case .intervalTimer: "KVM_CAP_PIT_STATE2"
+        case .tscDeadlineTimer: "KVM_CAP_TSC_DEADLINE_TIMER"
         }
     }
 
@@ -69,6 +78,9 @@ package enum KVMCapability: CaseIterable, Sendable {
         case .vmTypes: CLINUX_KVM_CAP_VM_TYPES
         case .memoryAttributes: CLINUX_KVM_CAP_MEMORY_ATTRIBUTES
         case .prefault: CLINUX_KVM_CAP_PRE_FAULT_MEMORY
+        case .interruptControllers: KVM_CAP_IRQCHIP
+        case .intervalTimer: KVM_CAP_PIT_STATE2
+        case .tscDeadlineTimer: KVM_CAP_TSC_DEADLINE_TIMER
         }
     }
 }

@@ -47,7 +47,8 @@ package final class VirtualCPU: Sendable {
         let reason: UInt32 = unsafe load(CLINUX_KVM_RUN_EXIT_REASON)
         if result >= 0 { return exit(reason) }
         switch -result {
-        case EINTR:
+        // EAGAIN: a vCPU that waited for its start-up message has it, or was only woken.
+        case EINTR, EAGAIN:
             return .interrupted
         case EFAULT where Self.isMemoryFault(reason), EHWPOISON where Self.isMemoryFault(reason):
             return exit(reason)
@@ -67,6 +68,33 @@ package final class VirtualCPU: Sendable {
             unsafe store(value, at: CLINUX_KVM_RUN_MMIO_DATA)
         default:
             break
+        }
+    }
+
+    /// One element of the string that the guest writes to a port with one instruction.
+    ///
+    /// - Parameters:
+    ///   - position: Below the `count` of the access.
+    ///   - access: The access that `run()` has just returned.
+    /// - Returns: Its bytes, zeros above them.
+    package func element(_ position: Int, of access: PortAccess) -> UInt32 {
+        precondition(position >= 0 && position < access.count)
+        return outputValue(access.byteCount, at: ioDataOffset + UInt(position * access.byteCount))
+    }
+
+    /// Answers one element of a string that the guest reads from a port.
+    ///
+    /// - Parameters:
+    ///   - value: As many bytes of it are taken as an element has.
+    ///   - position: Below the `count` of the access.
+    ///   - access: The access that `run()` has just returned.
+    package func answer(_ value: UInt32, element position: Int, of access: PortAccess) {
+        precondition(position >= 0 && position < access.count)
+        let offset = ioDataOffset + UInt(position * access.byteCount)
+        switch access.byteCount {
+        case 1: unsafe store(UInt8(truncatingIfNeeded: value), at: offset)
+        case 2: unsafe store(UInt16(truncatingIfNeeded: value), at: offset)
+        default: unsafe store(value, at: offset)
         }
     }
 
@@ -132,15 +160,15 @@ extension VirtualCPU {
             direction: isOutput ? .output : .input,
             byteCount: Int(byteCount),
             count: Int(count),
-            value: isOutput ? outputValue(byteCount: byteCount) : 0
+            value: isOutput ? outputValue(Int(byteCount), at: ioDataOffset) : 0
         )
     }
 
-    private func outputValue(byteCount: UInt8) -> UInt32 {
+    private func outputValue(_ byteCount: Int, at offset: UInt) -> UInt32 {
         switch byteCount {
-        case 1: UInt32(unsafe load(ioDataOffset) as UInt8)
-        case 2: UInt32(unsafe load(ioDataOffset) as UInt16)
-        default: unsafe load(ioDataOffset)
+        case 1: UInt32(unsafe load(offset) as UInt8)
+        case 2: UInt32(unsafe load(offset) as UInt16)
+        default: unsafe load(offset)
         }
     }
 

@@ -7,6 +7,10 @@ package import LinuxSystem
 package enum GuestEnding: Equatable, Sendable, CustomStringConvertible {
     /// The guest found memory that is not what it wrote.
     case corruption(GuestCorruption)
+    /// It powered off.
+    case poweredOff
+    /// It asked for a reset: it wanted to start again, or panicked.
+    case reset
     /// A triple fault.
     case shutdown(vcpu: Int)
     /// An exit that this machine has no answer for.
@@ -18,6 +22,8 @@ package enum GuestEnding: Equatable, Sendable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .corruption(let corruption): "\(corruption)"
+        case .poweredOff: "the guest powered off"
+        case .reset: "the guest asked for a reset"
         case .shutdown(let vcpu): "the guest shut down (triple fault on vCPU \(vcpu))"
         case .unexpectedExit(let vcpu, let exit): "vCPU \(vcpu) stopped with \(exit)"
         case .failed(let vcpu, let error): "vCPU \(vcpu) stopped: \(error)"

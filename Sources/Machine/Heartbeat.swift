@@ -47,9 +47,11 @@ final class HeartbeatRecorder: Sendable {
     ///
     /// - Parameters:
     ///   - now: When it was seen.
-    ///   - iterations: What the guest has done so far, by its own counter; wraps.
-    func record(at now: MonotonicTime, iterations: UInt32) {
-        progress.record(iterations, at: now)
+    ///   - iterations: What the guest has done so far, by its own counter, which may wrap; nil when
+    ///     it does not say, and then its heartbeats are what it does.
+    func record(at now: MonotonicTime, iterations: UInt32?) {
+        let beats = UInt32(truncatingIfNeeded: count.load(ordering: .relaxed))
+        progress.record(iterations ?? beats, at: now)
         let before = last.load(ordering: .relaxed)
         if before != 0 {
             let gap = now.nanoseconds(since: MonotonicTime(nanoseconds: before))

@@ -35,13 +35,4 @@ extension Machine {
     package func progress(since start: MonotonicTime) -> [[ProgressSample]] {
         vcpus.map { $0.heartbeat.progress.samples(since: start) }
     }
-
-    /// What each vCPU of the walker has counted.
-    ///
-    /// Reads guest memory: sleeps in userfaultfd while these pages are absent.
-    package var statistics: [WalkerStatistics] {
-        vcpus.indices.map { index in
-            WalkerBlock(memory, index).statistics(tscKilohertz: description.tscKhz)
-        }
-    }
 }

@@ -26,11 +26,12 @@ extension Machine {
     ) throws(MachineError) {
         do {
             try KickSignal.install()
+            try guest.start()
             for (index, vcpu) in vcpus.enumerated() {
                 try vcpu.start(index < servers.count ? servers[index] : nil)
             }
         } catch {
-            throw .system(error)
+            throw MachineError(error)
         }
         let late = awaitAcknowledgement(of: control.order.value, within: Self.threadLimit)
         guard late.isEmpty else { throw .pauseTimedOut(vcpus: late) }
@@ -43,6 +44,7 @@ extension Machine {
     ///
     /// `firstRun` and heartbeats tell when they do.
     package func resume() {
+        guest.resume()
         control.clearFirstRun()
         _ = control.give(.running)
     }
@@ -63,6 +65,7 @@ extension Machine {
         let order = control.give(.parked)
         let late = awaitAcknowledgement(of: order, within: limit)
         guard late.isEmpty else { throw .pauseTimedOut(vcpus: late) }
+        guest.pause()
         return vcpus.compactMap(\.leftRun).max() ?? .now
     }
 
@@ -78,6 +81,7 @@ extension Machine {
     /// - Returns: Whether all threads have ended.
     @discardableResult
     package func stop(releasing release: () -> Void = {}) -> StopOutcome {
+        defer { guest.stop() }
         let order = control.give(.stopping)
         let running = vcpus.filter(\.isStarted)
         guard !running.isEmpty else {

@@ -22,19 +22,19 @@ package final class Machine: Sendable {
     let virtualMachine: VirtualMachine
     let vcpus: [VCPUThread]
     let control: RunControl
-    let walkerLayout: WalkerLayout
+    let kind: GuestKind
+    let guest: any Guest
     let savedRegisters: SavedRegisters
     /// How the guest's TSC relates to this host's.
     let tscRate: TSCRate
 
-    /// Name of the built-in guest in a description.
-    package static let walker = "walker"
     /// Most vCPUs a machine may have.
     package static let mostVCPUs = min(CPUModel.mostVCPUs, Int(CGUEST_MOST_VCPUS))
 
     /// Says what machine this host would build.
     ///
     /// - Parameters:
+    ///   - kind: Which guest it is for.
     ///   - layout: Guest memory.
     ///   - vCPUCount: 1 to ``mostVCPUs``.
     /// - Returns: The host's CPUID, less what a machine cannot keep, and the frequency of its TSC.
@@ -42,21 +42,23 @@ package final class Machine: Sendable {
     ///
     /// Creates a VM with one vCPU to ask for the TSC, and drops it.
     package static func describe(
+        _ kind: GuestKind = .walker,
         layout: GuestLayout,
         vCPUCount: Int
     ) throws(MachineError) -> WireMachineDescription {
         guard (1...mostVCPUs).contains(vCPUCount) else {
             throw .vcpuCount(vCPUCount, most: mostVCPUs)
         }
-        let system = try openKVM()
+        let system = try openKVM(for: kind)
         do {
-            let supported = try system.supportedCPUID()
+            let model = CPUModel(kind, vCPUCount: vCPUCount, of: system)
+            let offer = model.offer(try system.supportedCPUID())
             let vcpu = try system.makeVirtualMachine().makeVirtualCPU(index: 0)
             var description = WireMachineDescription()
-            description.guest = walker
+            description.guest = kind.rawValue
+            description.devices = kind.devices
             description.vcpuCount = UInt32(vCPUCount)
-            description.cpuid = CPUModel.offered(by: supported, vCPUCount: vCPUCount)
-                .map { WireCPUIDEntry($0) }
+            description.cpuid = offer.map { WireCPUIDEntry($0) }
             description.tscKhz = try vcpu.tscKilohertz()
             description.memory = layout.regions.map { WireMemoryRegion($0) }
             return description
@@ -74,20 +76,22 @@ package final class Machine: Sendable {
     ///   - description: What to build; may come from a peer.
     ///   - memory: The guest's memory, of the layout in the description.
     ///   - faultPath: How touches of absent pages are to be delivered; a source has no such pages.
+    ///   - console: The other end of the guest's console, where it has one.
     /// - Throws: What this host lacks, or what is wrong with the description.
     package init(
         description: WireMachineDescription,
         memory: GuestRAM,
-        faultPath: FaultPathChoice = .userfault
+        faultPath: FaultPathChoice = .userfault,
+        console: ConsoleTarget = .none
     ) throws(MachineError) {
+        let kind = try Self.checkedKind(of: description)
         let count = try Self.checkedVCPUCount(of: description, memory)
         let cpuid = description.cpuid.map { CPUIDEntry($0) }
         guard cpuid.count <= 256 else { throw .cpuidEntryCount(cpuid.count) }
-        let system = try Self.openKVM()
-        walkerLayout = try WalkerLayout(memory.layout, vCPUCount: count)
+        let system = try Self.openKVM(for: kind)
         do {
-            let supported = try system.supportedCPUID()
-            if let lack = CPUModel.firstLack(of: cpuid, on: supported) {
+            let model = CPUModel(kind, vCPUCount: count, of: system)
+            if let lack = model.firstLack(of: cpuid, on: try system.supportedCPUID()) {
                 throw MachineError.processorFeatures(lack)
             }
             let (virtualMachine, faultExits) = try FaultExits.probe(
@@ -95,6 +99,12 @@ package final class Machine: Sendable {
                 on: system,
                 layout: memory.layout
             )
+            guest =
+                switch kind {
+                case .walker: try WalkerGuest(memory, vCPUCount: count)
+                case .linux: try LinuxGuest(virtualMachine, console: console)
+                }
+            if kind.hasControllers { try virtualMachine.createInterruptControllers() }
             try virtualMachine.setMemory(memory)
             let control = try RunControl(memory: memory)
             var vcpus: [VCPUThread] = []
@@ -103,10 +113,13 @@ package final class Machine: Sendable {
                 let vcpu = try virtualMachine.makeVirtualCPU(index: index)
                 rate = try Self.setFrequency(of: vcpu, to: description.tscKhz)
                 try vcpu.setCPUID(CPUModel.entries(cpuid, forVCPU: index))
-                vcpus.append(VCPUThread(vcpu, control: control, faultExits: faultExits))
+                vcpus.append(
+                    VCPUThread(vcpu, guest: guest, control: control, faultExits: faultExits)
+                )
             }
             savedRegisters = try SavedRegisters(of: vcpus[0].virtualCPU, in: system)
             tscRate = rate
+            self.kind = kind
             self.virtualMachine = virtualMachine
             self.faultExits = faultExits
             self.vcpus = vcpus
@@ -122,47 +135,6 @@ package final class Machine: Sendable {
         stop()
     }
 
-    /// Writes the built-in guest into memory and points the vCPUs at it.
-    ///
-    /// Only at a source, on a machine that has not run, with memory that has not been written.
-    /// Takes about a second for every GiB.
-    package func boot(_ options: WalkerOptions) throws(MachineError) {
-        try options.validate()
-        guard walkerLayout.slicePages > 0 else {
-            throw .guestMemory(
-                .tooSmall(
-                    byteCount: memory.layout.byteCount,
-                    least: Int(CGUEST_SLICES) + vcpus.count << GuestPage.shift
-                )
-            )
-        }
-        let loader = WalkerLoader(
-            memory: memory,
-            layout: walkerLayout,
-            vCPUCount: vcpus.count,
-            options: options,
-            tscKilohertz: description.tscKhz
-        )
-        if let available = Host.availableMemoryBytes, available < loader.residentByteCount {
-            throw .hostMemory(
-                neededBytes: loader.residentByteCount,
-                availableBytes: available
-            )
-        }
-        loader.load()
-        do {
-            for (index, vcpu) in vcpus.enumerated() {
-                try vcpu.virtualCPU.enterLongMode(
-                    at: UInt64(CGUEST_PROGRAM),
-                    pageTables: UInt64(CGUEST_PAGE_TABLES),
-                    argument: UInt64(CGUEST_BLOCKS) + UInt64(index) << UInt64(GuestPage.shift)
-                )
-            }
-        } catch {
-            throw .system(error)
-        }
-    }
-
     /// Set when the guest ends by itself; `ending` says how.
     package var ended: EventFD { control.ended }
 
@@ -171,13 +143,14 @@ package final class Machine: Sendable {
 }
 
 extension Machine {
-    private static func openKVM() throws(MachineError) -> KVMSystem {
+    private static func openKVM(for kind: GuestKind) throws(MachineError) -> KVMSystem {
         do {
             let system = try KVMSystem()
-            let needed: [KVMCapability] = [
+            var needed: [KVMCapability] = [
                 .immediateExit, .xsave, .xcrs, .debugRegisters, .vcpuEvents, .mpState,
                 .adjustClock,
             ]
+            if kind.hasControllers { needed += [.interruptControllers, .intervalTimer] }
             for capability in needed where system.check(capability) == 0 {
                 throw MachineError.missingCapability(name: capability.name)
             }
@@ -187,15 +160,24 @@ extension Machine {
         }
     }
 
+    /// Checks which guest a peer says it is, and that all its devices are known here.
+    private static func checkedKind(
+        of description: WireMachineDescription
+    ) throws(MachineError) -> GuestKind {
+        guard let kind = GuestKind(rawValue: description.guest) else {
+            throw .unknownGuest(PeerText.word(description.guest))
+        }
+        if let device = description.devices.first(where: { !kind.devices.contains($0) }) {
+            throw .unknownDevice(PeerText.word(device))
+        }
+        return kind
+    }
+
     /// Checks what a peer may have said about a machine before anything is built from it.
     private static func checkedVCPUCount(
         of description: WireMachineDescription,
         _ memory: GuestRAM
     ) throws(MachineError) -> Int {
-        guard description.guest == walker else {
-            // A peer's word: letters only, in case a terminal shows it.
-            throw .unknownGuest(description.guest.prefix(64).filter { $0.isASCII && $0.isLetter })
-        }
         let count = Int(description.vcpuCount)
         guard (1...mostVCPUs).contains(count) else { throw .vcpuCount(count, most: mostVCPUs) }
         guard description.memory == memory.layout.regions.map({ WireMemoryRegion($0) }) else {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Boot
 package import KVM
 package import LinuxSystem
 
@@ -17,6 +18,12 @@ package enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
     case vcpuCount(Int, most: Int)
     /// A guest that this program does not have.
     case unknownGuest(String)
+    /// A device that this program does not have.
+    case unknownDevice(String)
+    /// A machine that was described for another guest than the one to boot.
+    case otherGuest(String)
+    /// A guest cannot be started from its files.
+    case boot(BootDefect)
     /// Memory that is not what the description says.
     case memoryLayout(described: String, found: String)
     /// Memory that the guest cannot use.
@@ -52,7 +59,14 @@ package enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
         case .vcpuCount(let count, let most):
             "\(count) vCPUs are not possible; choose 1 to \(most)"
         case .unknownGuest(let name):
-            "there is no guest '\(name)'; choose 'walker'"
+            "there is no guest '\(name)'; choose 'walker' or 'linux'"
+        case .unknownDevice(let name):
+            "the guest has a device '\(name)', which is unknown here; use the source's version "
+                + "of this program"
+        case .otherGuest(let name):
+            "the machine was built for the guest '\(name)'"
+        case .boot(let defect):
+            "\(defect)"
         case .memoryLayout(let described, let found):
             "guest memory is \(found), the machine has \(described)"
         case .guestMemory(let defect):
@@ -86,6 +100,7 @@ package enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
         case let error as MachineError: self = error
         case let error as SystemError: self = .system(error)
         case let error as KVMUnavailable: self = .kvmUnavailable(error)
+        case let error as BootDefect: self = .boot(error)
         case FaultProbeError.unavailable(let lack): self = .faultPath(lack)
         case FaultProbeError.system(let error): self = .system(error)
         default: preconditionFailure("an error of another kind: \(error)")

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import CGuest
 internal import Glibc
 internal import KVM
 internal import LinuxSystem
@@ -15,6 +14,7 @@ final class VCPUThread: Sendable {
     let virtualCPU: VirtualCPU
     let heartbeat = HeartbeatRecorder()
 
+    private let guest: any Guest
     private let control: RunControl
     private let faultExits: FaultExits
     private let thread = Mutex<Thread?>(nil)
@@ -25,14 +25,20 @@ final class VCPUThread: Sendable {
     /// The thread's task, as the kernel numbers it; written by the thread before it acknowledges.
     private let task = Atomic<CInt>(0)
 
-    /// How long HLT lasts at most: there is no timer interrupt to end it.
+    /// How long HLT lasts at most without interrupt controllers: nothing else would end it.
     private static let longestHalt = Duration.milliseconds(1)
     /// Re-entries that completing one access to a port may take (string instructions take more
     /// than one).
     private static let mostCompletions = 64
 
-    init(_ virtualCPU: VirtualCPU, control: RunControl, faultExits: FaultExits) {
+    init(
+        _ virtualCPU: VirtualCPU,
+        guest: any Guest,
+        control: RunControl,
+        faultExits: FaultExits
+    ) {
         self.virtualCPU = virtualCPU
+        self.guest = guest
         self.control = control
         self.faultExits = faultExits
     }
@@ -141,12 +147,10 @@ extension VCPUThread {
         switch exit {
         case .interrupted:
             return .goOn
-        case .portAccess(let access) where access.port == UInt16(CGUEST_PORT_HEARTBEAT):
-            heartbeat.record(at: .now, iterations: access.value)
-            return .goOn
-        case .portAccess(let access) where access.port == UInt16(CGUEST_PORT_CORRUPTION):
-            control.end(.corruption(WalkerBlock(control.memory, virtualCPU.index).corruption))
-            return .over
+        case .portAccess(let access):
+            return follow(guest.answer(access, of: virtualCPU), exit)
+        case .deviceAccess(let access):
+            return follow(guest.answer(access, of: virtualCPU), exit)
         case .halt:
             control.order.wait(while: order, timeout: Self.longestHalt)
             return .goOn
@@ -163,7 +167,23 @@ extension VCPUThread {
         case .shutdown:
             control.end(.shutdown(vcpu: virtualCPU.index))
             return .over
-        case .portAccess, .deviceAccess, .failedEntry, .internalError, .unknown:
+        case .failedEntry, .internalError, .unknown:
+            control.end(.unexpectedExit(vcpu: virtualCPU.index, exit))
+            return .over
+        }
+    }
+
+    private func follow(_ outcome: AccessOutcome, _ exit: VirtualCPUExit) -> Continuation {
+        switch outcome {
+        case .answered:
+            return .goOn
+        case .heartbeat(let iterations):
+            heartbeat.record(at: .now, iterations: iterations)
+            return .goOn
+        case .ended(let ending):
+            control.end(ending)
+            return .over
+        case .refused:
             control.end(.unexpectedExit(vcpu: virtualCPU.index, exit))
             return .over
         }

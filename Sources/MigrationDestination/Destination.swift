@@ -344,7 +344,8 @@ package final class Destination {
             let machine = try Machine(
                 description: description,
                 memory: ram,
-                faultPath: options.faultPath
+                faultPath: options.faultPath,
+                console: options.console
             )
             self.machine = machine
             try machine.faultExits.arm()

@@ -2,6 +2,7 @@
 
 package import GuestMemory
 package import KVM
+package import Machine
 
 /// How a destination takes a guest over.
 package struct DestinationOptions: Sendable {
@@ -20,6 +21,8 @@ package struct DestinationOptions: Sendable {
     package var mostVCPULanes = 16
     /// Fault readers, each with an urgent lane of its own, 1 to 64.
     package var faultReaders = 1
+    /// The other end of the guest's console, where it has one.
+    package var console = ConsoleTarget.none
     /// The longest wait for the source to pause its guest and send the state.
     package var stateLimit = Duration.seconds(60)
     /// The longest wait for any other answer of the source.

@@ -100,6 +100,7 @@ extension MigrationReport {
     /// Reads guest memory, all of which is present.
     private mutating func takeStatistics(of machine: Machine) {
         let statistics = machine.statistics
+        guard !statistics.isEmpty else { return }
         walker = WalkerProgress(
             iterations: statistics.map(\.iterations).reduce(0, +),
             passes: statistics.map(\.passes)

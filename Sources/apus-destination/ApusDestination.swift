@@ -5,6 +5,7 @@ internal import Console
 internal import GuestMemory
 internal import KVM
 internal import LinuxSystem
+internal import Machine
 internal import MigrationDestination
 internal import MigrationWire
 internal import Telemetry
@@ -97,6 +98,9 @@ struct ApusDestination: ParsableCommand {
     @Option(help: "Threads that read userfaultfd, each with an urgent lane; 1 to 64.")
     var faultReaders = 1
 
+    @Option(help: "Where Linux's console goes: none, stdio, file:PATH (added to) or unix:PATH.")
+    var console = ConsoleTarget.standard
+
     func validate() throws {
         // Urgent lanes are also the vCPUs', so that a kind has room for more than a flag gives.
         guard (1...64).contains(streams) else {
@@ -133,6 +137,7 @@ struct ApusDestination: ParsableCommand {
             let acceptor = try SocketAcceptor(addresses: listen)
             var options = DestinationOptions()
             options.backing = backing
+            options.console = self.console
             options.faultPath = faultPath
             options.streams = streams
             options.faultReaders = faultReaders

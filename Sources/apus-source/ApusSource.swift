@@ -23,21 +23,31 @@ struct ApusSource: ParsableCommand {
             EXAMPLES:
               apus-source --memory 512M --vcpus 2 --listen unix:/tmp/apus.sock
               apus-source --memory 4G --listen tcp:0.0.0.0:4711 --guest-order random
+              apus-source --guest linux --kernel bzImage --initrd initrd.cpio --console stdio \\
+                  --cmdline 'console=ttyS0 panic=-1' --listen unix:/tmp/apus.sock
 
             \(ExitStatus.help)
             """
     )
 
-    enum Guest: String, CaseIterable, ExpressibleByArgument {
-        case walker
-    }
-
     enum Order: String, CaseIterable, ExpressibleByArgument {
         case sequential, strided, random
     }
 
-    @Option(help: "The guest: walker rewrites and verifies its memory for ever.")
-    var guest = Guest.walker
+    @Option(help: "The guest: walker rewrites and verifies its memory for ever; linux boots Linux.")
+    var guest = GuestKind.walker
+
+    @Option(help: "Linux's kernel: a bzImage, or an ELF vmlinux.")
+    var kernel: String?
+
+    @Option(help: "Linux's initial RAM disk.")
+    var initrd: String?
+
+    @Option(help: "Linux's command line.")
+    var cmdline = "console=ttyS0 panic=-1"
+
+    @Option(help: "Where Linux's console goes: none, stdio, file:PATH (added to) or unix:PATH.")
+    var console = ConsoleTarget.standard
 
     @Option(help: "Guest memory, for example 512M or 4G.")
     var memory = ByteCount(bytes: 512 << 20)
@@ -82,6 +92,13 @@ struct ApusSource: ParsableCommand {
         guard memory.bytes > 0, memory.bytes % GuestPage.byteCount == 0 else {
             throw ValidationError("--memory takes whole pages of \(GuestPage.byteCount) bytes")
         }
+        guard (guest == .linux) == (kernel != nil) else {
+            throw ValidationError(
+                guest == .linux
+                    ? "--guest linux needs a kernel: give --kernel bzImage or --kernel vmlinux"
+                    : "--kernel is for --guest linux"
+            )
+        }
         do {
             try walkerOptions.validate()
         } catch {
@@ -95,7 +112,20 @@ struct ApusSource: ParsableCommand {
         guard status == .success else { throw ExitCode(status.rawValue) }
     }
 
+    /// Reads the files of a Linux guest, and serves it or the walker.
     private func serve(_ console: ConsoleObserver) -> ExitStatus {
+        do {
+            let image = try kernel.map { kernel throws(MachineError) in
+                try LinuxImage(kernel: kernel, initrd: initrd, commandLine: cmdline)
+            }
+            return serve(image, console)
+        } catch {
+            console.noted("\(error)")
+            return .usage
+        }
+    }
+
+    private func serve(_ image: LinuxImage?, _ console: ConsoleObserver) -> ExitStatus {
         do {
             // Before any thread: they inherit the blocked signals.
             let stop = try StopSignals()
@@ -106,18 +136,21 @@ struct ApusSource: ParsableCommand {
                 return .hostUnfit
             }
             let machine = try Machine(
-                description: Machine.describe(layout: layout, vCPUCount: vCPUs),
-                memory: GuestRAM(layout: layout, backing: backing)
+                description: Machine.describe(guest, layout: layout, vCPUCount: vCPUs),
+                memory: GuestRAM(layout: layout, backing: backing),
+                console: self.console
             )
-            try machine.boot(walkerOptions)
+            if let image { try machine.boot(image) } else { try machine.boot(walkerOptions) }
             try machine.startThreads()
             machine.resume()
             let service = GuestService(console: console, stop: stop, reportPath: report)
             return service.serve(machine, guestIdentity: randomIdentity(), through: acceptor)
         } catch {
             console.noted("\(error)")
-            if case .guestMemory? = error as? MachineError { return .usage }
-            return .hostUnfit
+            switch error as? MachineError {
+            case .guestMemory, .boot: return .usage
+            default: return .hostUnfit
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import ProcessSupport
 import Testing
 
@@ -69,6 +70,32 @@ struct CommandLineTests {
         )
         #expect(try process.waitForEnd(within: 10) == .exited(64), "\(process.log)")
         #expect(!process.log.isEmpty)
+    }
+
+    @Test(arguments: [
+        ("", "neither a bzImage nor an ELF vmlinux"),
+        ("\u{7F}ELF, or so it says", "a malformed ELF file: it is not of 64 bits"),
+    ])
+    func `a kernel that is none is refused in one line`(contents: String, text: String) throws {
+        let bench = try Bench()
+        let kernel = bench.folder.file("kernel")
+        try contents.write(toFile: kernel, atomically: false, encoding: .utf8)
+        try expectRefusal(bench, ["--kernel", kernel], text)
+    }
+
+    @Test func `a kernel and an initrd that are not there are refused in one line`() throws {
+        let bench = try Bench()
+        try expectRefusal(bench, ["--kernel", "/nowhere/bzImage"], "open /nowhere/bzImage: ")
+    }
+
+    private func expectRefusal(_ bench: Bench, _ flags: [String], _ text: String) throws {
+        let process = try bench.start(
+            .source,
+            ["--listen", bench.folder.address(), "--guest", "linux"] + flags
+        )
+        #expect(try process.waitForEnd(within: 10) == .exited(64), "\(process.log)")
+        #expect(process.log.contains(text), "\(process.log)")
+        #expect(process.log.split(separator: "\n").count == 1, "\(process.log)")
     }
 
     @Test func `rings over TCP are refused with cause and remedy`() throws {

@@ -37,7 +37,8 @@ func expectSuccess(
     return report
 }
 
-/// On the exit paths each touch of the walker's has to be an exit.
+/// On the exit paths each touch of a guest's has to be an exit; what KVM touches on its behalf,
+/// the clocks it shares with Linux among that, is none.
 private func expectFaultPath(_ report: MigrationReport, _ location: SourceLocation) {
     guard HostFacts.faultPath != .auto else { return }
     #expect(report.faultPath == HostFacts.faultPath.rawValue, sourceLocation: location)
@@ -45,7 +46,7 @@ private func expectFaultPath(_ report: MigrationReport, _ location: SourceLocati
     switch HostFacts.faultPath {
     case .nowait, .attributes:
         #expect((faults?.exits ?? 0) > 0, sourceLocation: location)
-        #expect(faults?.vcpu == 0, sourceLocation: location)
+        if report.machine.guest == "walker" { #expect(faults?.vcpu == 0, sourceLocation: location) }
     case .userfault, .auto:
         #expect(faults?.exits == 0, sourceLocation: location)
     }

@@ -23,6 +23,13 @@ enum : unsigned long {
     CLINUX_KVM_SET_IDENTITY_MAP_ADDR = KVM_SET_IDENTITY_MAP_ADDR,
     CLINUX_KVM_GET_CLOCK = KVM_GET_CLOCK,
     CLINUX_KVM_SET_CLOCK = KVM_SET_CLOCK,
+    CLINUX_KVM_CREATE_IRQCHIP = KVM_CREATE_IRQCHIP,
+    CLINUX_KVM_CREATE_PIT2 = KVM_CREATE_PIT2,
+    CLINUX_KVM_IRQ_LINE = KVM_IRQ_LINE,
+    CLINUX_KVM_GET_IRQCHIP = KVM_GET_IRQCHIP,
+    CLINUX_KVM_SET_IRQCHIP = KVM_SET_IRQCHIP,
+    CLINUX_KVM_GET_PIT2 = KVM_GET_PIT2,
+    CLINUX_KVM_SET_PIT2 = KVM_SET_PIT2,
     // On a vCPU.
     CLINUX_KVM_RUN = KVM_RUN,
     CLINUX_KVM_SET_CPUID2 = KVM_SET_CPUID2,
@@ -43,6 +50,8 @@ enum : unsigned long {
     CLINUX_KVM_SET_MP_STATE = KVM_SET_MP_STATE,
     CLINUX_KVM_GET_MSRS = KVM_GET_MSRS,
     CLINUX_KVM_SET_MSRS = KVM_SET_MSRS,
+    CLINUX_KVM_GET_LAPIC = KVM_GET_LAPIC,
+    CLINUX_KVM_SET_LAPIC = KVM_SET_LAPIC,
     CLINUX_KVM_GET_TSC_KHZ = KVM_GET_TSC_KHZ,
     CLINUX_KVM_SET_TSC_KHZ = KVM_SET_TSC_KHZ,
     CLINUX_KVM_KVMCLOCK_CTRL = KVM_KVMCLOCK_CTRL,
@@ -132,6 +141,12 @@ _Static_assert(sizeof(struct kvm_debugregs) == 128, "kvm_debugregs layout");
 _Static_assert(sizeof(struct kvm_vcpu_events) == 64, "kvm_vcpu_events layout");
 _Static_assert(sizeof(struct kvm_mp_state) == 4, "kvm_mp_state layout");
 _Static_assert(sizeof(struct kvm_clock_data) == 48, "kvm_clock_data layout");
+_Static_assert(sizeof(struct kvm_lapic_state) == 1024, "kvm_lapic_state layout");
+_Static_assert(sizeof(struct kvm_pit_state2) == 112, "kvm_pit_state2 layout");
+// A union inside, of chips; in front of it the number of the chip and four bytes of padding.
+_Static_assert(sizeof(struct kvm_irqchip) == 520, "kvm_irqchip layout");
+_Static_assert(offsetof(struct kvm_irqchip, chip) == 8, "kvm_irqchip layout");
+_Static_assert(sizeof(struct kvm_irq_level) == 8, "kvm_irq_level layout");
 // Structures with a flexible array, which does not import: laid out by hand in Swift.
 _Static_assert(sizeof(struct kvm_msrs) == 8, "kvm_msrs layout");
 _Static_assert(sizeof(struct kvm_msr_entry) == 16, "kvm_msr_entry layout");

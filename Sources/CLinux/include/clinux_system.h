@@ -37,6 +37,9 @@ static inline int clinux_ioctl_value(int fd, unsigned long request, unsigned lon
 /// Opens a file with O_CLOEXEC added. `open` is variadic and does not import.
 int clinux_open(const char *path, int flags);
 
+/// Opens a file to add to its end, and makes it where there is none.
+int clinux_open_append(const char *path);
+
 /// memfd_create(2), a GNU extension, with sealing allowed.
 int clinux_memfd_create(const char *name);
 

@@ -41,10 +41,14 @@ package nonisolated struct WireMachineDescription: Sendable {
 
   package var tscKhz: UInt32 = 0
 
-  /// "walker"
+  /// "walker" or "linux"
   package var guest: String = String()
 
   package var memory: [WireMemoryRegion] = []
+
+  /// Names of the devices beside processors and memory. A destination that does not know one of
+  /// them refuses it by its name, before anything is paused.
+  package var devices: [String] = []
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -94,29 +98,166 @@ package nonisolated struct WireCPUIDEntry: Sendable {
 
 /// The machine at the pause: everything KVM holds that is not guest memory.
 /// Structures of the kernel's ABI travel as their bytes; their sizes are checked before use.
-package nonisolated struct WireMachineState: Sendable {
+package nonisolated struct WireMachineState: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   /// in order of their index
-  package var vcpus: [WireVCPUState] = []
+  package var vcpus: [WireVCPUState] {
+    get {_storage._vcpus}
+    set {_uniqueStorage()._vcpus = newValue}
+  }
 
-  /// Interrupt controllers and devices get fields of their own from 16 on.
   package var clock: WireClockState {
-    get {_clock ?? WireClockState()}
-    set {_clock = newValue}
+    get {_storage._clock ?? WireClockState()}
+    set {_uniqueStorage()._clock = newValue}
   }
   /// Returns true if `clock` has been explicitly set.
-  package var hasClock: Bool {self._clock != nil}
+  package var hasClock: Bool {_storage._clock != nil}
   /// Clears the value of `clock`. Subsequent reads from it will return its default value.
-  package mutating func clearClock() {self._clock = nil}
+  package mutating func clearClock() {_uniqueStorage()._clock = nil}
+
+  package var devices: WireDeviceStates {
+    get {_storage._devices ?? WireDeviceStates()}
+    set {_uniqueStorage()._devices = newValue}
+  }
+  /// Returns true if `devices` has been explicitly set.
+  package var hasDevices: Bool {_storage._devices != nil}
+  /// Clears the value of `devices`. Subsequent reads from it will return its default value.
+  package mutating func clearDevices() {_uniqueStorage()._devices = nil}
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
-  fileprivate var _clock: WireClockState? = nil
+  fileprivate var _storage = unsafe _StorageClass.defaultInstance
+}
+
+/// What there is beside memory and processors. A part that is missing, in the state of an older
+/// source, is as after a reset; missing controllers are refused instead.
+package nonisolated struct WireDeviceStates: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Names of those parts that a destination must not leave out. One that it does not know is
+  /// refused by its name. A part whose meaning changes gets another name.
+  package var parts: [String] = []
+
+  /// part "controllers"
+  package var controllers: WireControllerState {
+    get {_controllers ?? WireControllerState()}
+    set {_controllers = newValue}
+  }
+  /// Returns true if `controllers` has been explicitly set.
+  package var hasControllers: Bool {self._controllers != nil}
+  /// Clears the value of `controllers`. Subsequent reads from it will return its default value.
+  package mutating func clearControllers() {self._controllers = nil}
+
+  /// part "serial"
+  package var serial: WireSerialPortState {
+    get {_serial ?? WireSerialPortState()}
+    set {_serial = newValue}
+  }
+  /// Returns true if `serial` has been explicitly set.
+  package var hasSerial: Bool {self._serial != nil}
+  /// Clears the value of `serial`. Subsequent reads from it will return its default value.
+  package mutating func clearSerial() {self._serial = nil}
+
+  /// part "power"
+  package var power: WirePowerPortsState {
+    get {_power ?? WirePowerPortsState()}
+    set {_power = newValue}
+  }
+  /// Returns true if `power` has been explicitly set.
+  package var hasPower: Bool {self._power != nil}
+  /// Clears the value of `power`. Subsequent reads from it will return its default value.
+  package mutating func clearPower() {self._power = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _controllers: WireControllerState? = nil
+  fileprivate var _serial: WireSerialPortState? = nil
+  fileprivate var _power: WirePowerPortsState? = nil
+}
+
+/// What the kernel emulates for the whole VM. Structures of its ABI, as in VCPUState.
+package nonisolated struct WireControllerState: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// struct kvm_irqchip without its first 8 bytes
+  package var primaryPic: Data = Data()
+
+  package var secondaryPic: Data = Data()
+
+  package var ioapic: Data = Data()
+
+  /// struct kvm_pit_state2
+  package var pit: Data = Data()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// A 16550A. Fields that are missing are as after a reset.
+package nonisolated struct WireSerialPortState: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var interruptEnable: UInt32 = 0
+
+  package var fifoControl: UInt32 = 0
+
+  package var lineControl: UInt32 = 0
+
+  package var modemControl: UInt32 = 0
+
+  package var scratch: UInt32 = 0
+
+  /// 12
+  package var divisor: UInt32 {
+    get {_divisor ?? 0}
+    set {_divisor = newValue}
+  }
+  /// Returns true if `divisor` has been explicitly set.
+  package var hasDivisor: Bool {self._divisor != nil}
+  /// Clears the value of `divisor`. Subsequent reads from it will return its default value.
+  package mutating func clearDivisor() {self._divisor = nil}
+
+  /// at most 16, oldest first
+  package var received: Data = Data()
+
+  package var hasOverrun_p: Bool = false
+
+  package var transmitterInterrupt: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _divisor: UInt32? = nil
+}
+
+/// ACPI's power management registers.
+package nonisolated struct WirePowerPortsState: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var enabledEvents: UInt32 = 0
+
+  package var control: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
 }
 
 package nonisolated struct WireVCPUState: Sendable {
@@ -161,6 +302,9 @@ package nonisolated struct WireVCPUState: Sendable {
   package mutating func clearTscOffset() {self._tscOffset = nil}
 
   package var tscKhz: UInt32 = 0
+
+  /// struct kvm_lapic_state, where there are controllers
+  package var lapic: Data = Data()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -228,7 +372,7 @@ fileprivate nonisolated let _protobuf_package = "apus.wire"
 
 nonisolated extension WireMachineDescription: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".MachineDescription"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}vcpu_count\0\u{1}cpuid\0\u{3}tsc_khz\0\u{1}guest\0\u{1}memory\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}vcpu_count\0\u{1}cpuid\0\u{3}tsc_khz\0\u{1}guest\0\u{1}memory\0\u{1}devices\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -241,6 +385,7 @@ nonisolated extension WireMachineDescription: SwiftProtobuf.Message, SwiftProtob
       case 3: try { try decoder.decodeSingularUInt32Field(value: &self.tscKhz) }()
       case 4: try { try decoder.decodeSingularStringField(value: &self.guest) }()
       case 5: try { try decoder.decodeRepeatedMessageField(value: &self.memory) }()
+      case 6: try { try decoder.decodeRepeatedStringField(value: &self.devices) }()
       default: break
       }
     }
@@ -262,6 +407,9 @@ nonisolated extension WireMachineDescription: SwiftProtobuf.Message, SwiftProtob
     if !self.memory.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.memory, fieldNumber: 5)
     }
+    if !self.devices.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.devices, fieldNumber: 6)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -271,6 +419,7 @@ nonisolated extension WireMachineDescription: SwiftProtobuf.Message, SwiftProtob
     if lhs.tscKhz != rhs.tscKhz {return false}
     if lhs.guest != rhs.guest {return false}
     if lhs.memory != rhs.memory {return false}
+    if lhs.devices != rhs.devices {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -373,7 +522,91 @@ nonisolated extension WireCPUIDEntry: SwiftProtobuf.Message, SwiftProtobuf._Mess
 
 nonisolated extension WireMachineState: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".MachineState"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}vcpus\0\u{1}clock\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}vcpus\0\u{1}clock\0\u{1}devices\0")
+
+  fileprivate class _StorageClass {
+    var _vcpus: [WireVCPUState] = []
+    var _clock: WireClockState? = nil
+    var _devices: WireDeviceStates? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _vcpus = source._vcpus
+      _clock = source._clock
+      _devices = source._devices
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeRepeatedMessageField(value: &_storage._vcpus) }()
+        case 2: try { try decoder.decodeSingularMessageField(value: &_storage._clock) }()
+        case 3: try { try decoder.decodeSingularMessageField(value: &_storage._devices) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if !_storage._vcpus.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._vcpus, fieldNumber: 1)
+      }
+      try { if let v = _storage._clock {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+      } }()
+      try { if let v = _storage._devices {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+      } }()
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireMachineState, rhs: WireMachineState) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._vcpus != rhs_storage._vcpus {return false}
+        if _storage._clock != rhs_storage._clock {return false}
+        if _storage._devices != rhs_storage._devices {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireDeviceStates: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".DeviceStates"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}parts\0\u{1}controllers\0\u{1}serial\0\u{1}power\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -381,8 +614,10 @@ nonisolated extension WireMachineState: SwiftProtobuf.Message, SwiftProtobuf._Me
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.vcpus) }()
-      case 2: try { try decoder.decodeSingularMessageField(value: &self._clock) }()
+      case 1: try { try decoder.decodeRepeatedStringField(value: &self.parts) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._controllers) }()
+      case 3: try { try decoder.decodeSingularMessageField(value: &self._serial) }()
+      case 4: try { try decoder.decodeSingularMessageField(value: &self._power) }()
       default: break
       }
     }
@@ -393,18 +628,180 @@ nonisolated extension WireMachineState: SwiftProtobuf.Message, SwiftProtobuf._Me
     // allocates stack space for every if/case branch local when no optimizations
     // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
     // https://github.com/apple/swift-protobuf/issues/1182
-    if !self.vcpus.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.vcpus, fieldNumber: 1)
+    if !self.parts.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.parts, fieldNumber: 1)
     }
-    try { if let v = self._clock {
+    try { if let v = self._controllers {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    try { if let v = self._serial {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    } }()
+    try { if let v = self._power {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
     } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  package static func ==(lhs: WireMachineState, rhs: WireMachineState) -> Bool {
-    if lhs.vcpus != rhs.vcpus {return false}
-    if lhs._clock != rhs._clock {return false}
+  package static func ==(lhs: WireDeviceStates, rhs: WireDeviceStates) -> Bool {
+    if lhs.parts != rhs.parts {return false}
+    if lhs._controllers != rhs._controllers {return false}
+    if lhs._serial != rhs._serial {return false}
+    if lhs._power != rhs._power {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireControllerState: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ControllerState"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}primary_pic\0\u{3}secondary_pic\0\u{1}ioapic\0\u{1}pit\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.primaryPic) }()
+      case 2: try { try decoder.decodeSingularBytesField(value: &self.secondaryPic) }()
+      case 3: try { try decoder.decodeSingularBytesField(value: &self.ioapic) }()
+      case 4: try { try decoder.decodeSingularBytesField(value: &self.pit) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.primaryPic.isEmpty {
+      try visitor.visitSingularBytesField(value: self.primaryPic, fieldNumber: 1)
+    }
+    if !self.secondaryPic.isEmpty {
+      try visitor.visitSingularBytesField(value: self.secondaryPic, fieldNumber: 2)
+    }
+    if !self.ioapic.isEmpty {
+      try visitor.visitSingularBytesField(value: self.ioapic, fieldNumber: 3)
+    }
+    if !self.pit.isEmpty {
+      try visitor.visitSingularBytesField(value: self.pit, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireControllerState, rhs: WireControllerState) -> Bool {
+    if lhs.primaryPic != rhs.primaryPic {return false}
+    if lhs.secondaryPic != rhs.secondaryPic {return false}
+    if lhs.ioapic != rhs.ioapic {return false}
+    if lhs.pit != rhs.pit {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireSerialPortState: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".SerialPortState"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}interrupt_enable\0\u{3}fifo_control\0\u{3}line_control\0\u{3}modem_control\0\u{1}scratch\0\u{1}divisor\0\u{1}received\0\u{3}has_overrun\0\u{3}transmitter_interrupt\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.interruptEnable) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.fifoControl) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.lineControl) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.modemControl) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.scratch) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self._divisor) }()
+      case 7: try { try decoder.decodeSingularBytesField(value: &self.received) }()
+      case 8: try { try decoder.decodeSingularBoolField(value: &self.hasOverrun_p) }()
+      case 9: try { try decoder.decodeSingularBoolField(value: &self.transmitterInterrupt) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.interruptEnable != 0 {
+      try visitor.visitSingularUInt32Field(value: self.interruptEnable, fieldNumber: 1)
+    }
+    if self.fifoControl != 0 {
+      try visitor.visitSingularUInt32Field(value: self.fifoControl, fieldNumber: 2)
+    }
+    if self.lineControl != 0 {
+      try visitor.visitSingularUInt32Field(value: self.lineControl, fieldNumber: 3)
+    }
+    if self.modemControl != 0 {
+      try visitor.visitSingularUInt32Field(value: self.modemControl, fieldNumber: 4)
+    }
+    if self.scratch != 0 {
+      try visitor.visitSingularUInt32Field(value: self.scratch, fieldNumber: 5)
+    }
+    try { if let v = self._divisor {
+      try visitor.visitSingularUInt32Field(value: v, fieldNumber: 6)
+    } }()
+    if !self.received.isEmpty {
+      try visitor.visitSingularBytesField(value: self.received, fieldNumber: 7)
+    }
+    if self.hasOverrun_p != false {
+      try visitor.visitSingularBoolField(value: self.hasOverrun_p, fieldNumber: 8)
+    }
+    if self.transmitterInterrupt != false {
+      try visitor.visitSingularBoolField(value: self.transmitterInterrupt, fieldNumber: 9)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireSerialPortState, rhs: WireSerialPortState) -> Bool {
+    if lhs.interruptEnable != rhs.interruptEnable {return false}
+    if lhs.fifoControl != rhs.fifoControl {return false}
+    if lhs.lineControl != rhs.lineControl {return false}
+    if lhs.modemControl != rhs.modemControl {return false}
+    if lhs.scratch != rhs.scratch {return false}
+    if lhs._divisor != rhs._divisor {return false}
+    if lhs.received != rhs.received {return false}
+    if lhs.hasOverrun_p != rhs.hasOverrun_p {return false}
+    if lhs.transmitterInterrupt != rhs.transmitterInterrupt {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WirePowerPortsState: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".PowerPortsState"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}enabled_events\0\u{1}control\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.enabledEvents) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.control) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.enabledEvents != 0 {
+      try visitor.visitSingularUInt32Field(value: self.enabledEvents, fieldNumber: 1)
+    }
+    if self.control != 0 {
+      try visitor.visitSingularUInt32Field(value: self.control, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WirePowerPortsState, rhs: WirePowerPortsState) -> Bool {
+    if lhs.enabledEvents != rhs.enabledEvents {return false}
+    if lhs.control != rhs.control {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -412,7 +809,7 @@ nonisolated extension WireMachineState: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension WireVCPUState: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".VCPUState"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}regs\0\u{1}sregs\0\u{1}xsave\0\u{1}xcrs\0\u{3}debug_registers\0\u{1}events\0\u{3}mp_state\0\u{1}msrs\0\u{1}tsc\0\u{3}tsc_offset\0\u{3}tsc_khz\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}regs\0\u{1}sregs\0\u{1}xsave\0\u{1}xcrs\0\u{3}debug_registers\0\u{1}events\0\u{3}mp_state\0\u{1}msrs\0\u{1}tsc\0\u{3}tsc_offset\0\u{3}tsc_khz\0\u{1}lapic\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -431,6 +828,7 @@ nonisolated extension WireVCPUState: SwiftProtobuf.Message, SwiftProtobuf._Messa
       case 9: try { try decoder.decodeSingularUInt64Field(value: &self.tsc) }()
       case 10: try { try decoder.decodeSingularUInt64Field(value: &self._tscOffset) }()
       case 11: try { try decoder.decodeSingularUInt32Field(value: &self.tscKhz) }()
+      case 12: try { try decoder.decodeSingularBytesField(value: &self.lapic) }()
       default: break
       }
     }
@@ -474,6 +872,9 @@ nonisolated extension WireVCPUState: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if self.tscKhz != 0 {
       try visitor.visitSingularUInt32Field(value: self.tscKhz, fieldNumber: 11)
     }
+    if !self.lapic.isEmpty {
+      try visitor.visitSingularBytesField(value: self.lapic, fieldNumber: 12)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -489,6 +890,7 @@ nonisolated extension WireVCPUState: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if lhs.tsc != rhs.tsc {return false}
     if lhs._tscOffset != rhs._tscOffset {return false}
     if lhs.tscKhz != rhs.tscKhz {return false}
+    if lhs.lapic != rhs.lapic {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -11,6 +11,7 @@ struct StateCheck {
     let xsaveByteCount: Int
     let tscKilohertz: UInt32
     let registers: SavedRegisters
+    let kind: GuestKind
 
     /// The FPU and vector state as every KVM has it; larger where a processor has more.
     private static let leastXsaveByteCount = 4096
@@ -23,6 +24,10 @@ struct StateCheck {
             throw .vcpuCount(found: state.vcpus.count, expected: vcpuCount)
         }
         guard state.hasClock else { throw .missingClock }
+        if let part = state.devices.parts.first(where: { !kind.devices.contains($0) }) {
+            throw .unknownPart(PeerText.word(part))
+        }
+        if kind.hasControllers { try checkControllers(state.devices.controllers) }
         for (index, vcpu) in state.vcpus.enumerated() {
             try checkSizes(vcpu, index)
             try checkValues(vcpu, index)
@@ -42,10 +47,29 @@ struct StateCheck {
                 )
             }
         }
+        let apic = state.lapic.count
+        let expected = kind.hasControllers ? VirtualCPU.localAPICByteCount : 0
+        guard apic == expected else {
+            throw .size(vcpu: vcpu, field: "lapic", found: apic, expected: expected)
+        }
         // A source with fewer vector registers has less state; the rest is then zero.
         let found = state.xsave.count
         guard (Self.leastXsaveByteCount...xsaveByteCount).contains(found) else {
             throw .size(vcpu: vcpu, field: "xsave", found: found, expected: xsaveByteCount)
+        }
+    }
+
+    /// Nothing can stand in for one that is missing.
+    private func checkControllers(_ state: WireControllerState) throws(StateDefect) {
+        for structure in ControllerStructure.allCases {
+            let found = state[structure].count
+            guard found == structure.byteCount else {
+                throw .controllerSize(
+                    field: structure.name,
+                    found: found,
+                    expected: structure.byteCount
+                )
+            }
         }
     }
 

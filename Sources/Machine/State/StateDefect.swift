@@ -8,6 +8,12 @@ package enum StateDefect: Error, Equatable, Sendable, CustomStringConvertible {
     case missingClock
     /// A structure that is not of the kernel's size.
     case size(vcpu: Int, field: String, found: Int, expected: Int)
+    /// A controller's structure that is not of the kernel's size; zero bytes when it is missing.
+    case controllerSize(field: String, found: Int, expected: Int)
+    /// A value of a device that does not exist.
+    case deviceValue(field: String, found: UInt64)
+    /// A part that must not be left out, and that this program does not know.
+    case unknownPart(String)
     /// A value that does not exist.
     case value(vcpu: Int, field: String, found: UInt64)
     /// A register that this KVM does not have for a guest.
@@ -24,6 +30,13 @@ package enum StateDefect: Error, Equatable, Sendable, CustomStringConvertible {
             "the VM's clock is missing"
         case .size(let vcpu, let field, let found, let expected):
             "'\(field)' of vCPU \(vcpu) has \(found) bytes where \(expected) are due"
+        case .controllerSize(let field, let found, let expected):
+            "'\(field)' has \(found) bytes where \(expected) are due"
+        case .deviceValue(let field, let found):
+            "'\(field)' has the impossible value \(found)"
+        case .unknownPart(let name):
+            "it has a part '\(name)', which is unknown here; use the source's version of this "
+                + "program"
         case .value(let vcpu, let field, let found):
             "'\(field)' of vCPU \(vcpu) has the impossible value \(found)"
         case .unknownRegister(let vcpu, let index):

@@ -17,6 +17,8 @@ extension Machine {
             state.clock = WireClockState(try virtualMachine.clock())
             state.vcpus.reserveCapacity(vcpus.count)
             for vcpu in vcpus { state.vcpus.append(try save(vcpu.virtualCPU)) }
+            if kind.hasControllers { try saveControllers(to: &state) }
+            guest.save(to: &state)
         } catch {
             throw MachineError(error)
         }
@@ -35,10 +37,12 @@ extension Machine {
             vcpuCount: vcpus.count,
             xsaveByteCount: vcpus[0].virtualCPU.xsaveByteCount,
             tscKilohertz: description.tscKhz,
-            registers: savedRegisters
+            registers: savedRegisters,
+            kind: kind
         )
         do {
             try check.check(state)
+            try guest.check(state)
         } catch {
             throw .state(error)
         }
@@ -56,6 +60,9 @@ extension Machine {
             for (vcpu, saved) in zip(vcpus, state.vcpus) {
                 try load(saved, time, into: vcpu.virtualCPU)
             }
+            // Behind the vCPUs: what is pending in a controller goes on to their local APICs.
+            if kind.hasControllers { try loadControllers(state.devices.controllers) }
+            guest.load(state)
         } catch {
             throw MachineError(error)
         }
@@ -86,10 +93,23 @@ extension Machine {
         }
         if let offset = try vcpu.tscOffset() { state.tscOffset = offset }
         state.tscKhz = description.tscKhz
-        // An interrupt controller's state would be read here.
+        if kind.hasControllers { state.lapic = Data(try vcpu.localAPIC()) }
         // Last: reading other state can still move pending events.
         state.events = Data(try vcpu.state(.events))
         return state
+    }
+
+    private func saveControllers(to state: inout WireMachineState) throws {
+        state.devices.parts.append("controllers")
+        for structure in ControllerStructure.allCases {
+            state.devices.controllers[structure] = Data(try virtualMachine.state(structure))
+        }
+    }
+
+    private func loadControllers(_ state: WireControllerState) throws {
+        for structure in ControllerStructure.allCases {
+            try virtualMachine.setState(structure, [UInt8](state[structure]))
+        }
     }
 
     private func load(
@@ -110,8 +130,8 @@ extension Machine {
         }
         try vcpu.setVectorState(vectors)
         try vcpu.setState(.debugRegisters, [UInt8](state.debugRegisters))
-        // An interrupt controller's state belongs here: it needs the APIC base of the special
-        // registers, and its timer registers below need it.
+        // Needs the APIC base of the special registers; the register of its timer, below, needs it.
+        if kind.hasControllers { try vcpu.setLocalAPIC([UInt8](state.lapic)) }
         try setRegisters(state, time, vcpu)
         try vcpu.setState(.events, [UInt8](state.events))
         // Keeps the guest's watchdogs quiet about the stop.

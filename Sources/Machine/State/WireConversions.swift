@@ -86,3 +86,25 @@ extension WireVCPUState {
         }
     }
 }
+
+extension WireControllerState {
+    /// The bytes of a controller's structure.
+    subscript(structure: ControllerStructure) -> Data {
+        get {
+            switch structure {
+            case .primaryPIC: primaryPic
+            case .secondaryPIC: secondaryPic
+            case .ioapic: ioapic
+            case .pit: pit
+            }
+        }
+        set {
+            switch structure {
+            case .primaryPIC: primaryPic = newValue
+            case .secondaryPIC: secondaryPic = newValue
+            case .ioapic: ioapic = newValue
+            case .pit: pit = newValue
+            }
+        }
+    }
+}

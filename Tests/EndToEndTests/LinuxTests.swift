@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import ProcessSupport
+import Telemetry
+import TestSupport
+import Testing
+
+extension EndToEndTests {
+    /// Linux boots at a source, and lives on at a destination.
+    @Suite(
+        .enabled(
+            if: LinuxGuest.here != nil,
+            "needs the testbed and deploy/guest/build; a Linux takes hours elsewhere"
+        )
+    )
+    struct LinuxGuests {
+        private let guest: LinuxGuest
+        private let bench: Bench
+
+        init() throws {
+            guest = try #require(LinuxGuest.here)
+            bench = try Bench()
+        }
+
+        @Test(arguments: [1, 2, 4])
+        func `Linux boots on some vCPUs and powers off`(vCPUs: Int) throws {
+            let console = bench.folder.file("console")
+            let source = try bench.source(
+                memory: "192M",
+                vCPUs: vCPUs,
+                guest.flags(console: console, "memory=4 for=2")
+            )
+            #expect(try source.waitForEnd(within: 30) == .exited(0), "\(source.log)")
+            #expect(source.log.contains("the guest powered off"))
+            let text = LinuxGuest.text(console)
+            #expect(text.contains("observer: \(vCPUs) processors, 1024 pages"), "\(text)")
+            #expect(LinuxGuest.reports(console).map(\.second) == [1, 2], "\(text)")
+        }
+
+        @Test func `a guest that wants to start again says so by the exit code`() throws {
+            let console = bench.folder.file("console")
+            let source = try bench.source(
+                memory: "192M",
+                guest.flags(console: console, "memory=4 for=1 end=reboot")
+            )
+            #expect(try source.waitForEnd(within: 30) == .exited(15), "\(source.log)")
+        }
+
+        @Test(arguments: [1, 2])
+        func `a Linux guest moves while it verifies its memory`(vCPUs: Int) throws {
+            let before = bench.folder.file("console")
+            let after = bench.folder.file("console")
+            let source = try bench.source(
+                memory: "192M",
+                vCPUs: vCPUs,
+                guest.flags(console: before, "memory=8")
+            )
+            try LinuxGuest.wait(for: "verified pages") {
+                (LinuxGuest.reports(before).last?.pages ?? 0) > 0 || !source.isRunning
+            }
+            let destination = try bench.destination(
+                to: source.address(),
+                ["--console", "file:\(after)", "--listen", bench.folder.address()]
+            )
+            // It listens when the report has been written.
+            _ = try destination.address(within: 120)
+            let atArrival = LinuxGuest.reports(after).count
+            try LinuxGuest.wait(for: "report after the arrival") {
+                LinuxGuest.reports(after).count >= atArrival + 3 || !destination.isRunning
+            }
+            #expect(try destination.end(by: SIGTERM) == .exited(0), "\(destination.log)")
+            let report = try expectSuccess(from: source, to: destination)
+            #expect(report.machine.guest == "linux")
+            #expect((report.gaps.outsideMicroseconds ?? 0) > 0)
+            expectWholeStory([before, after])
+        }
+
+        @Test func `a Linux guest moves three times`() throws {
+            var consoles = [bench.folder.file("console")]
+            var holder = try bench.source(
+                memory: "128M",
+                vCPUs: 2,
+                guest.flags(console: consoles[0], "memory=4")
+            )
+            for move in 1...3 {
+                // It works at each place before it leaves.
+                let console = consoles[move - 1]
+                try LinuxGuest.wait(for: "verified pages before move \(move)") {
+                    (LinuxGuest.reports(console).last?.pages ?? 0) > 0 || !holder.isRunning
+                }
+                consoles.append(bench.folder.file("console"))
+                let next = try bench.destination(
+                    to: holder.address(),
+                    ["--console", "file:\(consoles[move])", "--listen", bench.folder.address()]
+                )
+                _ = try next.address(within: 120)
+                #expect(try holder.waitForEnd() == .exited(0), "move \(move): \(holder.log)")
+                #expect(try next.report().digest.match == true, "move \(move)")
+                holder = next
+            }
+            try LinuxGuest.wait(for: "report after the last move") {
+                LinuxGuest.reports(consoles[3]).count > 2 || !holder.isRunning
+            }
+            #expect(try holder.end(by: SIGTERM) == .exited(0), "\(holder.log)")
+            expectWholeStory(consoles)
+        }
+
+        @Test func `a Linux guest hears what is said on its console`() throws {
+            let path = bench.folder.file("console")
+            var flags = guest.flags(console: "", "memory=4")
+            flags[flags.firstIndex(of: "file:") ?? 0] = "unix:\(path)"
+            let source = try bench.source(memory: "128M", flags)
+            let client = try ConsoleClient(path: path)
+            try LinuxGuest.wait(for: "observer") { client.text.contains("pages verified") }
+            client.say("hello there\n")
+            try LinuxGuest.wait(for: "answer") {
+                client.text.contains("observer: heard hello there\n")
+            }
+            #expect(try source.end(by: SIGTERM) == .exited(0), "\(source.log)")
+        }
+
+        /// All consoles together tell of every second once, of verified pages that only grow,
+        /// and of nothing that went wrong.
+        private func expectWholeStory(_ consoles: [String]) {
+            let text = consoles.map { LinuxGuest.text($0) }.joined()
+            for word in ["CORRUPTION", "panic", "soft lockup", "rcu", "unstable", "BUG", "WARN"] {
+                #expect(!text.contains(word), "\(text)")
+            }
+            let reports = LinuxGuest.reports(in: text)
+            #expect(reports.map(\.second) == Array(1...max(1, reports.count)), "\(text)")
+            for (earlier, later) in zip(reports, reports.dropFirst()) {
+                #expect(later.pages >= earlier.pages, "\(text)")
+            }
+            let first = LinuxGuest.reports(consoles[0]).last?.pages ?? 0
+            #expect((reports.last?.pages ?? 0) > first)
+        }
+    }
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Foundation
+internal import TestSupport
+
+/// The Linux guest of tests: its files, and what its observer says on its console.
+package struct LinuxGuest: Sendable {
+    private let kernel: String
+    private let initrd: String
+
+    /// The guest that `deploy/guest/build` makes, as `APUS_GUEST_KERNEL` and `APUS_GUEST_INITRD`
+    /// name it; nil without them, and on hosts that would take hours for it.
+    package static let here: LinuxGuest? = {
+        let environment = ProcessInfo.processInfo.environment
+        guard HostFacts.testbedKernel != nil, let kernel = environment["APUS_GUEST_KERNEL"],
+            let initrd = environment["APUS_GUEST_INITRD"]
+        else { return nil }
+        return LinuxGuest(kernel: kernel, initrd: initrd)
+    }()
+
+    /// Flags of a source that boots it.
+    ///
+    /// - Parameters:
+    ///   - console: File for its console.
+    ///   - options: For the observer, see deploy/guest/observer.c.
+    /// - Returns: The flags.
+    package func flags(console: String, _ options: String) -> [String] {
+        [
+            "--guest", "linux", "--kernel", kernel, "--initrd", initrd, "--console",
+            "file:\(console)", "--cmdline", "console=ttyS0 quiet panic=-1 \(options)",
+        ]
+    }
+
+    /// All that is in the file of a console, without carriage returns.
+    package static func text(_ console: String) -> String {
+        let data = FileManager.default.contents(atPath: console) ?? Data()
+        return String(decoding: data, as: UTF8.self).replacingOccurrences(of: "\r", with: "")
+    }
+
+    /// Waits for something on a console; ``slowness`` stretches the limit.
+    package static func wait(
+        for what: String,
+        within seconds: Double = 20,
+        _ isThere: () -> Bool
+    ) throws {
+        guard waitUntil(within: seconds, isThere) else { throw ProcessFailure("no \(what)") }
+    }
+
+    /// Pages that the observer had verified, in each report in the file of a console.
+    package static func reports(_ console: String) -> [(second: Int, pages: Int)] {
+        reports(in: text(console))
+    }
+
+    /// The same in a text; a last line that is not whole does not count.
+    package static func reports(in text: String) -> [(second: Int, pages: Int)] {
+        text.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
+            .compactMap { line in
+                // observer: 3 s, 4711 pages verified, gap ...
+                let words = line.split(separator: " ")
+                guard words.count > 4, words[0] == "observer:", words[2] == "s,",
+                    let second = Int(words[1]), let pages = Int(words[3])
+                else { return nil }
+                return (second, pages)
+            }
+    }
+}

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+// The first and only process of a Linux guest that is migrated in tests and in scripts/demo.
+//
+// One thread beats: every 5 ms, pinned to the first processor, it writes a byte to the debug port
+// 0xE9, by which the host measures the gap from outside. One thread on each processor rewrites and
+// verifies its part of a stretch of memory for ever, and measures the largest time between two of
+// its steps by TSC, CLOCK_MONOTONIC and CLOCK_REALTIME. The first thread reports once a second:
+//
+//   observer: N s, P pages verified, gap tsc A us monotonic B us realtime C us
+//
+// A line that comes in by the console is said again. Of the kernel's command line it takes
+// memory=MIB (64), and for=SECONDS: then it powers off, or with end=reboot resets. Corrupted memory
+// is reported on the console, and ends in a power off.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+#include <unistd.h>
+#include <x86intrin.h>
+
+enum { PAGE = 4096, WORDS = PAGE / 8, HEARTBEAT_PORT = 0xE9, MOST_WORKERS = 64 };
+
+struct gaps {
+    _Atomic uint64_t tsc, monotonic, realtime;
+};
+
+struct worker {
+    pthread_t thread;
+    int processor;
+    uint64_t *memory;
+    size_t pages;
+    _Atomic uint64_t verified;
+    struct gaps gaps;
+};
+
+static struct worker workers[MOST_WORKERS];
+static int worker_count;
+
+static void say(const char *format, ...) {
+    char line[256];
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    // One write, so that lines stay whole.
+    if (length > 0 && write(1, line, (size_t)length) < 0) abort();
+}
+
+static void end(int how) {
+    sync();
+    reboot(how);
+    for (;;) pause();
+}
+
+static uint64_t nanoseconds(clockid_t clock) {
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void pin(int processor) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(processor, &set);
+    if (sched_setaffinity(0, sizeof set, &set) != 0) say("observer: pinning: %d\n", errno);
+}
+
+static void note(_Atomic uint64_t *largest, uint64_t now, uint64_t *last) {
+    if (now > *last && now - *last > atomic_load_explicit(largest, memory_order_relaxed))
+        atomic_store_explicit(largest, now - *last, memory_order_relaxed);
+    *last = now;
+}
+
+// Every word of a page follows from the page's place and its generation, in the first word.
+static uint64_t pattern(uint64_t place, uint64_t generation, int word) {
+    return (place * 0x9E3779B97F4A7C15u) ^ (generation * 0xBF58476D1CE4E5B9u) ^ (uint64_t)word;
+}
+
+static void verify(const uint64_t *page, uint64_t place, uint64_t generation) {
+    for (int word = 0; word < WORDS; word++) {
+        uint64_t expected = word == 0 ? generation : pattern(place, generation, word);
+        if (page[word] != expected) {
+            say("observer: CORRUPTION: page %llu word %d is 0x%llx, expected 0x%llx\n",
+                (unsigned long long)place, word, (unsigned long long)page[word],
+                (unsigned long long)expected);
+            end(RB_POWER_OFF);
+        }
+    }
+}
+
+static void fill(uint64_t *page, uint64_t place, uint64_t generation) {
+    page[0] = generation;
+    for (int word = 1; word < WORDS; word++) page[word] = pattern(place, generation, word);
+}
+
+static void *work(void *argument) {
+    struct worker *self = argument;
+    pin(self->processor);
+    uint64_t base = (uint64_t)self->processor << 32;
+    for (size_t page = 0; page < self->pages; page++)
+        fill(self->memory + page * WORDS, base + page, 0);
+    uint64_t tsc = __rdtsc(), monotonic = nanoseconds(CLOCK_MONOTONIC);
+    uint64_t realtime = nanoseconds(CLOCK_REALTIME);
+    for (uint64_t generation = 0;; generation++) {
+        for (size_t page = 0; page < self->pages; page++) {
+            uint64_t *memory = self->memory + page * WORDS;
+            verify(memory, base + page, generation);
+            fill(memory, base + page, generation + 1);
+            note(&self->gaps.tsc, __rdtsc(), &tsc);
+            note(&self->gaps.monotonic, nanoseconds(CLOCK_MONOTONIC), &monotonic);
+            note(&self->gaps.realtime, nanoseconds(CLOCK_REALTIME), &realtime);
+            atomic_fetch_add_explicit(&self->verified, 1, memory_order_relaxed);
+        }
+    }
+    return NULL;
+}
+
+static void *beat(void *unused) {
+    (void)unused;
+    pin(0);
+    struct sched_param urgent = {.sched_priority = 50};
+    sched_setscheduler(0, SCHED_FIFO, &urgent);
+    // By the kernel, not by ioperm: QEMU's emulation takes no busy TSS for its permission bitmap,
+    // which is what KVM makes of it when the guest is moved, and OUT then faults.
+    mknod("/dev/port", S_IFCHR | 0600, makedev(1, 4));
+    int ports = open("/dev/port", O_WRONLY);
+    if (ports < 0) say("observer: no /dev/port, no heartbeat: %d\n", errno);
+    struct timespec next;
+    clock_gettime(CLOCK_MONOTONIC, &next);
+    while (ports >= 0) {
+        if (pwrite(ports, ".", 1, HEARTBEAT_PORT) != 1) say("observer: heartbeat: %d\n", errno);
+        next.tv_nsec += 5000000;
+        if (next.tv_nsec >= 1000000000) {
+            next.tv_nsec -= 1000000000;
+            next.tv_sec++;
+        }
+        // Late beats are not made up for.
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        if (now.tv_sec > next.tv_sec || (now.tv_sec == next.tv_sec && now.tv_nsec > next.tv_nsec))
+            next = now;
+        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, NULL);
+    }
+    return NULL;
+}
+
+static void *hear(void *unused) {
+    (void)unused;
+    char line[128];
+    while (fgets(line, sizeof line, stdin)) {
+        line[strcspn(line, "\r\n")] = 0;
+        say("observer: heard %s\n", line);
+    }
+    return NULL;
+}
+
+// A number of the kernel's command line, or the default.
+static long option(const char *line, const char *name, long otherwise) {
+    const char *found = strstr(line, name);
+    return found ? strtol(found + strlen(name), NULL, 10) : otherwise;
+}
+
+static double tsc_per_microsecond(void) {
+    uint64_t start = nanoseconds(CLOCK_MONOTONIC), ticks = __rdtsc();
+    usleep(100000);
+    return (double)(__rdtsc() - ticks) * 1000 / (double)(nanoseconds(CLOCK_MONOTONIC) - start);
+}
+
+static uint64_t largest(size_t offset) {
+    uint64_t result = 0;
+    for (int index = 0; index < worker_count; index++) {
+        _Atomic uint64_t *value = (void *)((char *)&workers[index].gaps + offset);
+        uint64_t gap = atomic_load_explicit(value, memory_order_relaxed);
+        if (gap > result) result = gap;
+    }
+    return result;
+}
+
+int main(void) {
+    mkdir("/proc", 0555);
+    mount("proc", "/proc", "proc", 0, NULL);
+    char line[4096] = "";
+    int fd = open("/proc/cmdline", O_RDONLY);
+    if (fd < 0 || read(fd, line, sizeof line - 1) < 0) say("observer: no command line\n");
+    worker_count = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    if (worker_count > MOST_WORKERS) worker_count = MOST_WORKERS;
+    size_t pages = (size_t)option(line, "memory=", 64) * 1024 * 1024 / PAGE;
+    uint64_t *memory = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) {
+        say("observer: too little memory\n");
+        end(RB_POWER_OFF);
+    }
+    double rate = tsc_per_microsecond();
+    say("observer: %d processors, %zu pages, TSC %.0f MHz\n", worker_count, pages, rate);
+    pthread_t beating, hearing;
+    pthread_create(&beating, NULL, beat, NULL);
+    pthread_create(&hearing, NULL, hear, NULL);
+    for (int index = 0; index < worker_count; index++) {
+        struct worker *worker = &workers[index];
+        worker->processor = index;
+        worker->pages = pages / (size_t)worker_count;
+        worker->memory = memory + (size_t)index * worker->pages * WORDS;
+        pthread_create(&worker->thread, NULL, work, worker);
+    }
+    long limit = option(line, "for=", 0);
+    uint64_t start = nanoseconds(CLOCK_MONOTONIC);
+    for (uint64_t second = 1;; second++) {
+        struct timespec next = {.tv_sec = (time_t)((start + second * 1000000000u) / 1000000000u),
+                                .tv_nsec = (long)(start % 1000000000u)};
+        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, NULL);
+        uint64_t verified = 0;
+        for (int index = 0; index < worker_count; index++) verified += workers[index].verified;
+        say("observer: %llu s, %llu pages verified, gap tsc %.0f us monotonic %llu us "
+            "realtime %llu us\n",
+            (unsigned long long)second, (unsigned long long)verified,
+            (double)largest(offsetof(struct gaps, tsc)) / rate,
+            (unsigned long long)(largest(offsetof(struct gaps, monotonic)) / 1000),
+            (unsigned long long)(largest(offsetof(struct gaps, realtime)) / 1000));
+        if (limit > 0 && second >= (uint64_t)limit)
+            end(strstr(line, "end=reboot") ? RB_AUTOBOOT : RB_POWER_OFF);
+    }
+}
