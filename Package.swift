@@ -77,6 +77,7 @@ let package = Package(
             "Machine",
             ["CGuest", "LinuxSystem", "GuestMemory", "KVM", "MigrationWire"]
         ),
+        library("Doctor", ["LinuxSystem", "KVM", "Userfault"]),
         library("Telemetry", ["LinuxSystem", histogram]),
         library(
             "MigrationSource",
@@ -114,7 +115,7 @@ let package = Package(
             "apus",
             [
                 "CAllocationCounter", "CGuest", "LinuxSystem", "GuestMemory", "KVM", "Userfault",
-                "MigrationWire", "Transport", "Telemetry", "MigrationSource",
+                "MigrationWire", "Transport", "Doctor", "Telemetry", "MigrationSource",
                 "MigrationDestination", "Console", argumentParser,
             ]
         ),
@@ -149,6 +150,7 @@ let package = Package(
                 "TestSupport",
             ]
         ),
+        tests("DoctorTests", ["LinuxSystem", "KVM", "Userfault", "Doctor", "TestSupport"]),
         tests("KVMTests", ["LinuxSystem", "GuestMemory", "KVM", "TestSupport"]),
         tests(
             "MachineTests",

@@ -32,6 +32,10 @@ package enum KVMCapability: CaseIterable, Sendable {
     case memoryAttributes
     /// Guest memory can be mapped before a vCPU touches it.
     case prefault
+    /// Pages written by a vCPU are listed in a ring; the answer is its largest size in bytes.
+    case dirtyRing
+    /// The same on processors that order memory weakly, with barriers that they need.
+    case dirtyRingAcquireRelease
 
     /// The kernel's name, as a person looks it up.
     package var name: String {
@@ -50,6 +54,8 @@ package enum KVMCapability: CaseIterable, Sendable {
         case .vmTypes: "KVM_CAP_VM_TYPES"
         case .memoryAttributes: "KVM_CAP_MEMORY_ATTRIBUTES"
         case .prefault: "KVM_CAP_PRE_FAULT_MEMORY"
+        case .dirtyRing: "KVM_CAP_DIRTY_LOG_RING"
+        case .dirtyRingAcquireRelease: "KVM_CAP_DIRTY_LOG_RING_ACQ_REL"
         }
     }
 
@@ -69,6 +75,8 @@ package enum KVMCapability: CaseIterable, Sendable {
         case .vmTypes: CLINUX_KVM_CAP_VM_TYPES
         case .memoryAttributes: CLINUX_KVM_CAP_MEMORY_ATTRIBUTES
         case .prefault: CLINUX_KVM_CAP_PRE_FAULT_MEMORY
+        case .dirtyRing: KVM_CAP_DIRTY_LOG_RING
+        case .dirtyRingAcquireRelease: KVM_CAP_DIRTY_LOG_RING_ACQ_REL
         }
     }
 }
