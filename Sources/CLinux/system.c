@@ -14,6 +14,16 @@ static int result(long value) { return value < 0 ? -errno : (int)value; }
 
 int clinux_open(const char *path, int flags) { return result(open(path, flags | O_CLOEXEC)); }
 
+int clinux_open_appending(const char *path) {
+    int flags = O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+    return result(open(path, flags, 0644));
+}
+
+int clinux_is_writable(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    return flags < 0 ? -errno : (flags & O_ACCMODE) != O_RDONLY;
+}
+
 int clinux_memfd_create(const char *name) {
     return result(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
 }
