@@ -45,6 +45,7 @@ struct DoctorCommand: ParsableCommand {
 
             EXIT CODES:
                0  a migration can run here, in both roles; userfaultfd is enough for that
+               1  the JSON cannot be written
               64  the command line makes no sense
               69  none can run: something is missing
             """

@@ -2,6 +2,7 @@
 
 import Doctor
 import Foundation
+import KVM
 import LinuxSystem
 import Testing
 import Userfault

@@ -39,7 +39,8 @@ struct DoctorCommandTests {
         let (_, json) = Self.doctor(["--json"])
         let answer = try JSONDecoder().decode(Answer.self, from: Data(json.utf8))
         let (_, text) = Self.doctor([])
-        for check in answer.checks {
+        // Others may take huge pages between the two.
+        for check in answer.checks where check.name != "huge-pages" {
             #expect(text.contains("\n\(check.status) ") || text.hasPrefix(check.status))
             #expect(text.contains(" \(check.found)\n"), "\(check)")
             if let remedy = check.remedy { #expect(text.contains("mend: \(remedy)\n")) }
