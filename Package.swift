@@ -119,7 +119,7 @@ let package = Package(
                 "MigrationDestination", "Console", argumentParser,
             ]
         ),
-        tests("TelemetryTests", ["LinuxSystem", "Telemetry"]),
+        tests("TelemetryTests", ["LinuxSystem", "Telemetry", "ProcessSupport"]),
         .target(
             name: "TestSupport",
             dependencies: ["LinuxSystem", "GuestMemory", "KVM", "Userfault"],

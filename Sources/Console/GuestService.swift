@@ -11,18 +11,17 @@ package import Transport
 ///
 /// What apus-source does from the start, and apus-destination once its guest has arrived.
 package struct GuestService {
-    private let console: ConsoleObserver
+    private let outputs: MigrationOutputs
     private let stop: StopSignals
-    private let reportPath: String?
+
+    private var console: ConsoleObserver { outputs.console }
 
     /// - Parameters:
-    ///   - console: Who is told.
+    ///   - outputs: Who is told.
     ///   - stop: Signals that end it.
-    ///   - reportPath: Where the report of a migration to the next destination goes.
-    package init(console: ConsoleObserver, stop: StopSignals, reportPath: String?) {
-        self.console = console
+    package init(outputs: MigrationOutputs, stop: StopSignals) {
+        self.outputs = outputs
         self.stop = stop
-        self.reportPath = reportPath
     }
 
     /// Serves until the guest has gone, ended, a signal or the deadline came; then the machine
@@ -47,7 +46,7 @@ package struct GuestService {
             guestIdentity: guestIdentity,
             acceptor: acceptor,
             stop: stop,
-            observer: console
+            observer: outputs.observer(as: .source)
         )
         switch source.serve(until: deadline) {
         case .migrated(let report):
@@ -72,7 +71,7 @@ package struct GuestService {
     /// Prints the summary of a migration on standard output and writes its report.
     package func conclude(_ report: MigrationReport) {
         print(Summary(report).text, terminator: "")
-        guard let reportPath else { return }
+        guard let reportPath = outputs.reportPath else { return }
         do {
             try ReportFile.write(report, to: reportPath)
         } catch {

@@ -76,6 +76,12 @@ package final class Destination {
     ///
     /// To be called once.
     package func takeOver() -> DestinationEnd {
+        let end = migrate()
+        observer.ended(MigrationEnding(end))
+        return end
+    }
+
+    private func migrate() -> DestinationEnd {
         var channel: ControlChannel?
         do throws(MigrationError) {
             let lane = try LaneOpening.open(.control, key: .none, through: connector)
@@ -110,6 +116,7 @@ package final class Destination {
         let (key, layout) = try check(welcome, control)
         clocks = Host.isThisBoot(welcome.bootIdentity) ? .same : .unrelated
         identity = welcome.identity
+        observer.connected(to: connector.peer, guest: identity)
 
         let userfault = try openUserfault()
         let ram = try reserve(layout)
@@ -168,10 +175,12 @@ package final class Destination {
         }
         // The commit point: from here on the guest is this side's.
         machine.resume()
-        become(.postcopy)
+        phase.become(.postcopy)
         timeline.take(state.times, stateSent: run.stateSentNs)
         if clocks == .same { timeline.endSendingAtArrival() }
         timeline.run = firstRun(of: machine)
+        // Not before: whoever is told may take processors that the vCPUs need.
+        observer.phaseChanged(from: Phase.switchover.rawValue, to: phase.rawValue)
         var running = WireRunning()
         running.runNs = timeline.run?.nanoseconds ?? 0
         try control.send(.running(running))
@@ -279,12 +288,12 @@ package final class Destination {
                 observer.noted("no page has arrived for \(options.stallLimit); still waiting")
                 watch = StallWatch(limit: options.stallLimit)
             }
-            observer.progressed(
-                meter.read(
-                    pagesDone: UInt64(totals.installed),
-                    requestsOutstanding: max(0, totals.requestsSent - totals.requestsAnswered)
-                )
+            var progress = meter.read(
+                pagesDone: UInt64(totals.installed),
+                requestsOutstanding: max(0, totals.requestsSent - totals.requestsAnswered)
             )
+            progress.pages = PageCounts(totals, of: memory.pages.pageCount)
+            observer.progressed(progress)
         }
     }
 

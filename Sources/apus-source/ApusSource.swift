@@ -69,8 +69,7 @@ struct ApusSource: ParsableCommand {
     @Option(help: "Time between two heartbeats of a vCPU that makes progress.")
     var heartbeat = TimeSpan(duration: .milliseconds(5))
 
-    @Option(help: "Write the source's view of the migration to this JSON file.")
-    var report: String?
+    @OptionGroup var output: OutputOptions
 
     func validate() throws {
         guard !listen.isEmpty else {
@@ -97,6 +96,7 @@ struct ApusSource: ParsableCommand {
 
     private func serve(_ console: ConsoleObserver) -> ExitStatus {
         do {
+            let outputs = try output.open(console)
             // Before any thread: they inherit the blocked signals.
             let stop = try StopSignals()
             let acceptor = try SocketAcceptor(addresses: listen)
@@ -112,8 +112,11 @@ struct ApusSource: ParsableCommand {
             try machine.boot(walkerOptions)
             try machine.startThreads()
             machine.resume()
-            let service = GuestService(console: console, stop: stop, reportPath: report)
+            let service = GuestService(outputs: outputs, stop: stop)
             return service.serve(machine, guestIdentity: randomIdentity(), through: acceptor)
+        } catch let error as UnusableOutput {
+            console.noted("\(error)")
+            return .usage
         } catch {
             console.noted("\(error)")
             if case .guestMemory? = error as? MachineError { return .usage }
