@@ -81,6 +81,7 @@ let package = Package(
                 "CGuest", "LinuxSystem", "GuestMemory", "KVM", "MigrationWire", "Devices", "Boot",
             ]
         ),
+        library("Doctor", ["LinuxSystem", "KVM", "Userfault"]),
         library("Telemetry", ["LinuxSystem", histogram]),
         library(
             "MigrationSource",
@@ -118,11 +119,11 @@ let package = Package(
             "apus",
             [
                 "CAllocationCounter", "CGuest", "LinuxSystem", "GuestMemory", "KVM", "Userfault",
-                "MigrationWire", "Transport", "Telemetry", "MigrationSource",
+                "MigrationWire", "Transport", "Doctor", "Telemetry", "MigrationSource",
                 "MigrationDestination", "Console", argumentParser,
             ]
         ),
-        tests("TelemetryTests", ["LinuxSystem", "Telemetry"]),
+        tests("TelemetryTests", ["LinuxSystem", "Telemetry", "ProcessSupport"]),
         .target(
             name: "TestSupport",
             dependencies: ["LinuxSystem", "GuestMemory", "KVM", "Userfault"],
@@ -155,6 +156,7 @@ let package = Package(
         ),
         tests("DevicesTests", ["Devices"]),
         tests("BootTests", ["GuestMemory", "Boot"]),
+        tests("DoctorTests", ["LinuxSystem", "KVM", "Userfault", "Doctor", "TestSupport"]),
         tests("KVMTests", ["LinuxSystem", "GuestMemory", "KVM", "TestSupport"]),
         tests(
             "MachineTests",

@@ -14,8 +14,13 @@ static int result(long value) { return value < 0 ? -errno : (int)value; }
 
 int clinux_open(const char *path, int flags) { return result(open(path, flags | O_CLOEXEC)); }
 
-int clinux_open_append(const char *path) {
-    return result(open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY | O_CLOEXEC, 0666));
+int clinux_open_appending(const char *path, int flags) {
+    return result(open(path, flags | O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY | O_CLOEXEC, 0644));
+}
+
+int clinux_is_writable(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    return flags < 0 ? -errno : (flags & O_ACCMODE) != O_RDONLY;
 }
 
 int clinux_memfd_create(const char *name) {

@@ -11,18 +11,17 @@ package import Transport
 ///
 /// What apus-source does from the start, and apus-destination once its guest has arrived.
 package struct GuestService {
-    private let console: ConsoleObserver
+    private let outputs: MigrationOutputs
     private let stop: StopSignals
-    private let reportPath: String?
+
+    private var console: ConsoleObserver { outputs.console }
 
     /// - Parameters:
-    ///   - console: Who is told.
+    ///   - outputs: Who is told.
     ///   - stop: Signals that end it.
-    ///   - reportPath: Where the report of a migration to the next destination goes.
-    package init(console: ConsoleObserver, stop: StopSignals, reportPath: String?) {
-        self.console = console
+    package init(outputs: MigrationOutputs, stop: StopSignals) {
+        self.outputs = outputs
         self.stop = stop
-        self.reportPath = reportPath
     }
 
     /// Serves until the guest has gone, ended, a signal or the deadline came; then the machine
@@ -49,7 +48,7 @@ package struct GuestService {
             guestIdentity: guestIdentity,
             acceptor: acceptor,
             stop: stop,
-            observer: console
+            observer: outputs.observer(as: .source)
         )
         switch source.serve(until: deadline) {
         case .migrated(let report):
@@ -88,7 +87,7 @@ package struct GuestService {
 
     /// Writes a report, where one is wanted.
     package func write(_ report: MigrationReport) {
-        guard let reportPath else { return }
+        guard let reportPath = outputs.reportPath else { return }
         do {
             try ReportFile.write(report, to: reportPath)
         } catch {

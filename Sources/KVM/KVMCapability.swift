@@ -38,6 +38,10 @@ package enum KVMCapability: CaseIterable, Sendable {
     case intervalTimer
     /// The timer of a local APIC can be programmed by the TSC.
     case tscDeadlineTimer
+    /// Pages written by a vCPU are listed in a ring; the answer is its largest size in bytes.
+    case dirtyRing
+    /// The same on processors that order memory weakly, with barriers that they need.
+    case dirtyRingAcquireRelease
 
     /// The kernel's name, as a person looks it up.
     package var name: String {
@@ -59,6 +63,8 @@ package enum KVMCapability: CaseIterable, Sendable {
         case .interruptControllers: "KVM_CAP_IRQCHIP"
         case .intervalTimer: "KVM_CAP_PIT_STATE2"
         case .tscDeadlineTimer: "KVM_CAP_TSC_DEADLINE_TIMER"
+        case .dirtyRing: "KVM_CAP_DIRTY_LOG_RING"
+        case .dirtyRingAcquireRelease: "KVM_CAP_DIRTY_LOG_RING_ACQ_REL"
         }
     }
 
@@ -81,6 +87,8 @@ package enum KVMCapability: CaseIterable, Sendable {
         case .interruptControllers: KVM_CAP_IRQCHIP
         case .intervalTimer: KVM_CAP_PIT_STATE2
         case .tscDeadlineTimer: KVM_CAP_TSC_DEADLINE_TIMER
+        case .dirtyRing: KVM_CAP_DIRTY_LOG_RING
+        case .dirtyRingAcquireRelease: KVM_CAP_DIRTY_LOG_RING_ACQ_REL
         }
     }
 }

@@ -20,7 +20,7 @@ extension FileDescriptor {
     ///
     /// Kernel interface: open(2) with `O_APPEND` and `O_CREAT`, mode 0666 less the umask.
     package init(appendingTo path: String) throws(SystemError) {
-        let result = retryingInterrupts { unsafe clinux_open_append(path) }
+        let result = retryingInterrupts { unsafe clinux_open_appending(path, 0) }
         self.init(owning: try checked(result, "open \(path)"))
     }
 

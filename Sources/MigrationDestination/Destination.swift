@@ -77,6 +77,12 @@ package final class Destination {
     ///
     /// To be called once.
     package func takeOver() -> DestinationEnd {
+        let end = migrate()
+        observer.ended(MigrationEnding(end))
+        return end
+    }
+
+    private func migrate() -> DestinationEnd {
         var channel: ControlChannel?
         do throws(MigrationError) {
             let lane = try LaneOpening.open(.control, key: .none, through: connector)
@@ -112,6 +118,7 @@ package final class Destination {
         clocks = Host.isThisBoot(welcome.bootIdentity) ? .same : .unrelated
         account = FaultAccount(clocks: clocks)
         identity = welcome.identity
+        observer.connected(to: connector.peer, guest: identity)
 
         let userfault = try openUserfault()
         let ram = try reserve(layout)
@@ -171,11 +178,13 @@ package final class Destination {
         }
         // The commit point: from here on the guest is this side's.
         machine.resume()
-        become(.postcopy)
+        phase.become(.postcopy)
         timeline.take(state.times, stateSent: run.stateSentNs)
         if clocks == .same { timeline.endSendingAtArrival() }
         timeline.run = firstRun(of: machine)
         account.beginSeries(at: timeline.run ?? .now)
+        // Not before: whoever is told may take processors that the vCPUs need.
+        observer.phaseChanged(from: Phase.switchover.rawValue, to: phase.rawValue)
         var running = WireRunning()
         running.runNs = timeline.run?.nanoseconds ?? 0
         try control.send(.running(running))
@@ -283,12 +292,12 @@ package final class Destination {
                 observer.noted("no page has arrived for \(options.stallLimit); still waiting")
                 watch = StallWatch(limit: options.stallLimit)
             }
-            observer.progressed(
-                meter.read(
-                    pagesDone: UInt64(totals.installed),
-                    requestsOutstanding: max(0, totals.requestsSent - totals.requestsAnswered)
-                )
+            var progress = meter.read(
+                pagesDone: UInt64(totals.installed),
+                requestsOutstanding: max(0, totals.requestsSent - totals.requestsAnswered)
             )
+            progress.pages = PageCounts(totals, of: memory.pages.pageCount)
+            observer.progressed(progress)
         }
     }
 

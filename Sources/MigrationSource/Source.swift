@@ -140,6 +140,8 @@ package final class Source {
         }
         let error = session.run()
         let report = MigrationReport(of: session, machine: machine, error: error)
+        // After what else is said of it.
+        defer { observer.ended(MigrationEnding(report)) }
         guard let error else { return .migrated(report) }
         if session.phase == .failed { return .lost(error, report) }
         if case .stopped = error { return .stopped }

@@ -24,6 +24,7 @@ final class SourceSession {
     private let threads = ThreadGroup()
     private var lanes: [LaneName: any Lane] = [:]
     private var isPaused = false
+    private var isPostcopyTold = false
     private var totalsAtEnd: OutgoingTotals?
 
     /// Where the migration stands.
@@ -98,6 +99,7 @@ final class SourceSession {
             )
         }
         clocks = Host.isThisBoot(hello.bootIdentity) ? .same : .unrelated
+        observer.connected(to: nil, guest: guestIdentity)
         var welcome = WireWelcome()
         welcome.pageByteCount = UInt32(GuestPage.byteCount)
         welcome.bootIdentity = Host.bootIdentity
@@ -148,7 +150,8 @@ final class SourceSession {
         // The commit point. A send that fails has handed nothing to the kernel: the message is
         // far smaller than any socket buffer. So the guest is still ours then, and only then.
         try control.send(.run(run))
-        become(.postcopy)
+        // Told in `followUp`: until the guest runs, nobody may take a processor from it.
+        phase.become(.postcopy)
     }
 
     /// Waits for the destination's word, or for a failure on another lane: the guest stands still,
@@ -187,6 +190,7 @@ final class SourceSession {
     /// The guest runs at the destination; its memory follows.
     private func followUp() throws(MigrationError) {
         memory.openStream()
+        let runLimit = MonotonicTime.now.advanced(by: .seconds(1))
         var meter = ProgressMeter(
             pagesTotal: UInt64(memory.ram.layout.pageCount),
             pageBytes: GuestPage.byteCount
@@ -198,12 +202,18 @@ final class SourceSession {
             if ready.stop { try handleStop(&isWarned) }
             if ready.connection { refuseConnection(.busy) }
             if ready.control, try handleMessage() { return }
-            observer.progressed(
-                meter.read(
-                    pagesDone: UInt64(memory.totals.pagesCovered),
-                    requestsOutstanding: memory.requestsOutstanding
-                )
+            if timeline.run == nil, MonotonicTime.now < runLimit { continue }
+            tellPostcopy()
+            let totals = memory.totals
+            var progress = meter.read(
+                pagesDone: UInt64(totals.pagesCovered),
+                requestsOutstanding: memory.requestsOutstanding
             )
+            progress.bytes = ByteCounts(
+                raw: UInt64(totals.bytesRaw),
+                wire: UInt64(totals.bytesWire)
+            )
+            observer.progressed(progress)
         }
     }
 
@@ -433,9 +443,17 @@ final class SourceSession {
     }
 
     private func become(_ next: Phase) {
+        tellPostcopy()
         let old = phase
         phase.become(next)
         observer.phaseChanged(from: old.rawValue, to: next.rawValue)
+    }
+
+    /// Makes up for what was not told at the commit point.
+    private func tellPostcopy() {
+        guard phase == .postcopy, !isPostcopyTold else { return }
+        isPostcopyTold = true
+        observer.phaseChanged(from: Phase.switchover.rawValue, to: phase.rawValue)
     }
 }
 

@@ -9,7 +9,7 @@ package enum MigrationRole: String, Codable, Sendable {
 }
 
 /// How a migration ended.
-package enum MigrationOutcome: String, Codable, Sendable {
+package enum MigrationOutcome: String, CaseIterable, Codable, Sendable {
     /// Every page arrived and the digests agree, where they were compared.
     case completed
     /// Stopped on request before the commit point: the guest goes on at the source.

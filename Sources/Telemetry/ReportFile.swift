@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Foundation
-internal import Glibc
 package import LinuxSystem
 
 /// Why a report could not be written or read.
@@ -53,10 +52,10 @@ package enum ReportFile {
             throw .unreadable(path: path, reason: "cannot be encoded: \(error)")
         }
         do throws(SystemError) {
-            if isReplaceable(path) {
-                try replace(path, with: data)
+            if OutputFile.isReplaceable(path) {
+                try OutputFile.replace(path, with: data)
             } else {
-                try writeAll(data, to: FileDescriptor(opening: path, flags: O_WRONLY | O_TRUNC))
+                try OutputFile.fill(path, with: data)
             }
         } catch {
             throw .system(error, path: path)
@@ -82,52 +81,5 @@ package enum ReportFile {
             throw .unreadable(path: path, reason: "format version \(version), not \(known)")
         }
         return report
-    }
-
-    /// Whether a path is free or names a regular file; a rename would do away with anything else.
-    private static func isReplaceable(_ path: String) -> Bool {
-        var status = stat()
-        guard unsafe lstat(path, &status) == 0 else { return true }
-        return status.st_mode & S_IFMT == S_IFREG
-    }
-
-    private static func replace(_ path: String, with data: Data) throws(SystemError) {
-        // In the same folder, since a rename cannot cross file systems.
-        var template = Array("\(path).XXXXXX".utf8CString)
-        let number = unsafe template.withUnsafeMutableBufferPointer { buffer in
-            unsafe buffer.baseAddress.map { unsafe mkstemp($0) } ?? -1
-        }
-        guard number >= 0 else { throw SystemError(code: errno, operation: "mkstemp") }
-        let file = FileDescriptor(owning: number)
-        let name = template.dropLast().map(UInt8.init(bitPattern:))
-        let temporary = String(decoding: name, as: UTF8.self)
-        do throws(SystemError) {
-            // mkstemp's 0600 would keep a report from everyone but the (often root) user.
-            guard fchmod(file.rawValue, 0o644) == 0 else {
-                throw SystemError(code: errno, operation: "fchmod")
-            }
-            try writeAll(data, to: file)
-            guard unsafe rename(temporary, path) == 0 else {
-                throw SystemError(code: errno, operation: "rename")
-            }
-        } catch {
-            _ = unsafe unlink(temporary)
-            throw error
-        }
-    }
-
-    private static func writeAll(
-        _ data: Data,
-        to file: borrowing FileDescriptor
-    ) throws(SystemError) {
-        var rest = Array(data)[...]
-        while !rest.isEmpty {
-            let count = unsafe rest.withUnsafeBytes { bytes in
-                unsafe Glibc.write(file.rawValue, bytes.baseAddress, bytes.count)
-            }
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else { throw SystemError(code: errno, operation: "write") }
-            rest = rest.dropFirst(count)
-        }
     }
 }

@@ -27,8 +27,15 @@ package struct ByteCounts: Codable, Equatable, Sendable {
     /// Bytes on the page lanes, headers included.
     package var wire: UInt64 = 0
 
-    /// No bytes yet.
-    package init() {}
+    /// No bytes yet, unless said otherwise.
+    ///
+    /// - Parameters:
+    ///   - raw: Contents of the pages sent.
+    ///   - wire: Bytes on the page lanes.
+    package init(raw: UInt64 = 0, wire: UInt64 = 0) {
+        self.raw = raw
+        self.wire = wire
+    }
 
     private enum CodingKeys: String, CodingKey {
         case raw = "raw_bytes"

@@ -14,6 +14,10 @@ package struct TransferProgress: Equatable, Sendable {
     package var requestsOutstanding: Int
     /// Estimate from the remaining pages and the smoothed rate; nil while nothing moves.
     package var secondsLeft: Double?
+    /// Pages by how they came; nil where that is not known, which is at the source.
+    package var pages: PageCounts?
+    /// Bytes sent; nil where that is not known, which is at the destination.
+    package var bytes: ByteCounts?
 
     /// - Parameters:
     ///   - percent: Pages that have arrived.

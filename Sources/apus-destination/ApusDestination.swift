@@ -60,8 +60,7 @@ struct ApusDestination: ParsableCommand {
     )
     var faultPath = FaultPathChoice.auto
 
-    @Option(help: "Write the destination's view of the migration to this JSON file.")
-    var report: String?
+    @OptionGroup var output: OutputOptions
 
     @Option(help: "Serve the next destination here once the guest has arrived; repeatable.")
     var listen: [SocketAddress] = []
@@ -131,6 +130,7 @@ struct ApusDestination: ParsableCommand {
 
     private func takeOver(_ console: ConsoleObserver) -> ExitStatus {
         do {
+            let outputs = try output.open(console)
             // Before any thread: they inherit the blocked signals.
             let stop = try StopSignals()
             // Before the migration: a port in use is better known now than when it is over.
@@ -148,11 +148,14 @@ struct ApusDestination: ParsableCommand {
             let destination = Destination(
                 connector: SocketConnector(address: connect, transport: transport),
                 stop: stop,
-                observer: console,
+                observer: outputs.observer(as: .destination),
                 options: options
             )
-            let service = GuestService(console: console, stop: stop, reportPath: report)
+            let service = GuestService(outputs: outputs, stop: stop)
             return conclude(destination.takeOver(), service, acceptor, console)
+        } catch let error as UnusableOutput {
+            console.noted("\(error)")
+            return .usage
         } catch {
             console.noted("\(error)")
             return .hostUnfit

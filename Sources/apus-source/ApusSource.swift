@@ -79,8 +79,7 @@ struct ApusSource: ParsableCommand {
     @Option(help: "Time between two heartbeats of a vCPU that makes progress.")
     var heartbeat = TimeSpan(duration: .milliseconds(5))
 
-    @Option(help: "Write the source's view of the migration to this JSON file.")
-    var report: String?
+    @OptionGroup var output: OutputOptions
 
     func validate() throws {
         guard !listen.isEmpty else {
@@ -115,17 +114,22 @@ struct ApusSource: ParsableCommand {
     /// Reads the files of a Linux guest, and serves it or the walker.
     private func serve(_ console: ConsoleObserver) -> ExitStatus {
         do {
+            let outputs = try output.open(console)
             let image = try kernel.map { kernel throws(MachineError) in
                 try LinuxImage(kernel: kernel, initrd: initrd, commandLine: cmdline)
             }
-            return serve(image, console)
+            return serve(image, outputs, console)
         } catch {
             console.noted("\(error)")
             return .usage
         }
     }
 
-    private func serve(_ image: LinuxImage?, _ console: ConsoleObserver) -> ExitStatus {
+    private func serve(
+        _ image: LinuxImage?,
+        _ outputs: MigrationOutputs,
+        _ console: ConsoleObserver
+    ) -> ExitStatus {
         do {
             // Before any thread: they inherit the blocked signals.
             let stop = try StopSignals()
@@ -143,7 +147,7 @@ struct ApusSource: ParsableCommand {
             if let image { try machine.boot(image) } else { try machine.boot(walkerOptions) }
             try machine.startThreads()
             machine.resume()
-            let service = GuestService(console: console, stop: stop, reportPath: report)
+            let service = GuestService(outputs: outputs, stop: stop)
             return service.serve(machine, guestIdentity: randomIdentity(), through: acceptor)
         } catch {
             console.noted("\(error)")

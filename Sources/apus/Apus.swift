@@ -6,12 +6,13 @@ internal import ArgumentParser
 struct Apus: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "apus",
-        abstract: "Measures what postcopy migration lives on.",
+        abstract: "Says what a host can do for postcopy migration, and measures it.",
         discussion: """
             The workbench beside apus-source and apus-destination, which move guests: this
             program moves none, it measures what a host makes of them.
 
             EXAMPLES:
+              apus doctor                                    # what this host can do, and lacks
               apus bench demand-paging -b 64M -v 4           # one run, over userfaultfd
               apus bench demand-paging -b 64M -v 4 -w        # the same with memory-fault exits
               apus bench demand-paging --table 1,2,4,8,16    # all ways, in turns, with ratios
@@ -19,7 +20,7 @@ struct Apus: ParsableCommand {
 
             \(WorkbenchStatus.help)
             """,
-        subcommands: [Bench.self]
+        subcommands: [DoctorCommand.self, Bench.self]
     )
 
     static func main() {

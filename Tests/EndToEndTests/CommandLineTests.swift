@@ -23,7 +23,9 @@ struct CommandLineTests {
                     "--prefetch", "--max-postcopy-bandwidth", "--lanes",
                 ]
             }
-        for text in flags + ["--report", "EXAMPLES:", "EXIT CODES:", "commit point"] {
+        for text in flags + [
+            "--report", "--metrics", "--events", "fd:n", "EXAMPLES:", "EXIT CODES:", "commit point",
+        ] {
             #expect(process.output.contains(text), "\(text)")
         }
     }
@@ -107,6 +109,31 @@ struct CommandLineTests {
         #expect(try process.waitForEnd(within: 10) == .exited(64), "\(process.log)")
         for text in ["tcp:127.0.0.1:1", "needs a Unix socket", "--transport auto"] {
             #expect(process.log.contains(text), "\(text)")
+        }
+    }
+
+    @Test(arguments: [
+        ("--report", "/nowhere/report.json", "create its folder"),
+        ("--report", "/tmp", "name a file in it"),
+        ("--metrics", "/nowhere/apus.prom", "create its folder"),
+        ("--metrics", "/dev/null", "no regular file"), ("--events", "/nowhere/events", "folder"),
+        ("--events", "/tmp", "name a file"), ("--events", "fd:99", "3>FILE"),
+        ("--events", "fd:", "--events"), ("--events", "fd:-1", "--events"),
+        ("--events", "fd:x", "--events"),
+    ])
+    func `what cannot be written is said before anything begins, with 64`(
+        flag: String,
+        value: String,
+        remedy: String
+    ) {
+        for (program, address) in [
+            ("apus-source", "--listen"), ("apus-destination", "--connect"),
+        ] {
+            let (code, text) = Command.run(
+                [Command.pathOfProduct(program), address, "unix:/nowhere/socket", flag, value]
+            )
+            #expect(code == 64, "\(text)")
+            #expect(text.contains(flag) && text.contains(remedy), "\(text)")
         }
     }
 }

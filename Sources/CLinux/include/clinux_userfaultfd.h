@@ -22,6 +22,8 @@ enum : uint64_t {
     CLINUX_UFFD_FEATURE_THREAD_ID = UFFD_FEATURE_THREAD_ID,
     CLINUX_UFFD_FEATURE_MISSING_SHMEM = UFFD_FEATURE_MISSING_SHMEM,
     CLINUX_UFFD_FEATURE_MINOR_SHMEM = UFFD_FEATURE_MINOR_SHMEM,
+    CLINUX_UFFD_FEATURE_MISSING_HUGETLBFS = UFFD_FEATURE_MISSING_HUGETLBFS,
+    CLINUX_UFFD_FEATURE_MINOR_HUGETLBFS = UFFD_FEATURE_MINOR_HUGETLBFS,
     CLINUX_UFFD_REGISTER_MISSING = UFFDIO_REGISTER_MODE_MISSING,
     CLINUX_UFFD_REGISTER_MINOR = UFFDIO_REGISTER_MODE_MINOR,
     CLINUX_UFFD_COPY_DONTWAKE = UFFDIO_COPY_MODE_DONTWAKE,
@@ -33,6 +35,9 @@ _Static_assert(sizeof(struct uffd_msg) == 32, "uffd_msg layout");
 _Static_assert(sizeof(struct uffdio_copy) == 40, "uffdio_copy layout");
 _Static_assert(sizeof(struct uffdio_zeropage) == 32, "uffdio_zeropage layout");
 _Static_assert(sizeof(struct uffdio_continue) == 32, "uffdio_continue layout");
+
+/// For a userfaultfd that sees no touches by the kernel, which anyone may have.
+enum : int32_t { CLINUX_UFFD_USER_MODE_ONLY = UFFD_USER_MODE_ONLY };
 
 /// userfaultfd(2): the C library has no wrapper for it.
 int clinux_userfaultfd(int flags);
