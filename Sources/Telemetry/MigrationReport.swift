@@ -88,10 +88,7 @@ package struct MigrationReport: Codable, Equatable, Sendable {
     ///   - guest: The guest's identity.
     package mutating func apply(_ timeline: Timeline, clocks: ClockRelation, guest: [UInt8]) {
         self.timeline = timeline
-        sessionIdentity = timeline.pause.map { pause in
-            guest.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
-                + "-\(pause.nanoseconds)"
-        }
+        sessionIdentity = timeline.pause.map { "\(guestName(guest))-\($0.nanoseconds)" }
         switchover = SwitchoverTimes(timeline, clocks: clocks)
         postcopyMicroseconds = timeline.microseconds(from: \.run, to: \.lastPage)
     }
