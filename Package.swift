@@ -18,6 +18,7 @@ let argumentParser = Target.Dependency.product(
     package: "swift-argument-parser"
 )
 let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
+let mustache = Target.Dependency.product(name: "Mustache", package: "swift-mustache")
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
 
 /// A Swift library; its tests, where it has any, are in `Tests/<name>Tests`.
@@ -45,6 +46,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+        .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
     ],
     targets: [
         .target(
@@ -89,6 +91,14 @@ let package = Package(
                 "Machine", "Telemetry",
             ]
         ),
+        .target(
+            name: "ReportPage",
+            dependencies: ["LinuxSystem", "Telemetry", mustache],
+            resources: ["page", "part", "plot", "table"].map {
+                .embedInCode("Resources/\($0).mustache")
+            } + [.embedInCode("Resources/style.css"), .embedInCode("Resources/plots.js")],
+            swiftSettings: strict
+        ),
         library(
             "Console",
             [
@@ -115,7 +125,7 @@ let package = Package(
             [
                 "CAllocationCounter", "CGuest", "LinuxSystem", "GuestMemory", "KVM", "Userfault",
                 "MigrationWire", "Transport", "Telemetry", "MigrationSource",
-                "MigrationDestination", "Console", argumentParser,
+                "MigrationDestination", "ReportPage", "Console", argumentParser,
             ]
         ),
         tests("TelemetryTests", ["LinuxSystem", "Telemetry"]),
