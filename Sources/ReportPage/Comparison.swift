@@ -119,7 +119,7 @@ struct Comparison {
         var plot = Plot(
             title: "The guests' progress around the switchover",
             sentence: "A line is a run, in its group's colour: iterations in 10 ms, in percent of "
-                + "the mean of the last second before the pause, which is at zero.",
+                + "the mean of the last second before the pause, which is at zero; smoothed.",
             shape: .lines,
             x: PlotAxis(
                 "time since the pause",
@@ -138,6 +138,7 @@ struct Comparison {
                 var line = ProgressSection.steps(
                     of: course,
                     in: window,
+                    atMost: 200,
                     isNew ? groups[run.group] : "",
                     colour(of: run)
                 )

@@ -48,7 +48,7 @@ enum GapSection {
                 + "ones are is where the guest waits.",
             shape: .rows,
             categories: samples.enumerated().map { index, sample in
-                "\(index + 1) \(sample.vCPU.map { "vCPU \($0)" } ?? "userfault")"
+                "\(index + 1): \(sample.vCPU.map { "vCPU \($0)" } ?? "userfault")"
             },
             x: PlotAxis("time since \(clock.origin)", unit: "ms"),
             y: .categories,

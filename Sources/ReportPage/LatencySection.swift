@@ -60,7 +60,8 @@ enum LatencySection {
             categories: (first...last).map(name(ofBucket:)),
             x: PlotAxis("latency from", .category),
             // The few long ones matter, and would not be seen beside thousands.
-            y: PlotAxis("faults", highest > 60 ? .logarithmic : .linear)
+            y: highest > 60
+                ? PlotAxis("faults", .logarithmic, from: 0.5) : PlotAxis("faults", from: 0)
         )
         for (kind, buckets) in zip(times.map(\.kind), counts) {
             let points = (first...last).compactMap { bucket -> PlotPoint? in

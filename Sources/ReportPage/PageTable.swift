@@ -8,6 +8,8 @@ package struct PageTable: Codable, Equatable, Sendable {
         package var text: String
         /// What stands below it, smaller; nil for nothing.
         package var note: String?
+        /// Whether the text may be broken into lines; numbers with their units are not.
+        package var isProse: Bool
 
         /// - Parameters:
         ///   - text: What stands in it.
@@ -15,6 +17,7 @@ package struct PageTable: Codable, Equatable, Sendable {
         package init(_ text: String, note: String? = nil) {
             self.text = text
             self.note = note
+            isProse = text.count > 24
         }
 
         package init(stringLiteral text: String) { self.init(text) }

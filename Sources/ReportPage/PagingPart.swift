@@ -13,7 +13,7 @@ enum PagingPart {
         let failed = rates.rows.flatMap(\.series).flatMap(\.rates).count { $0 == nil }
         if failed > 0 {
             let runs = HumanUnits.count(failed, of: "run")
-            part.problem = "\(runs) failed or did not end in time: they are in none of the numbers"
+            part.problem = "Failed, or not ended in time, and in none of the numbers: \(runs)."
         }
         part.headlines = headlines(rates)
         var section = PageSection(
@@ -81,6 +81,7 @@ enum PagingPart {
             y: PlotAxis("thousand pages/s", .logarithmic),
             height: 30
         )
+        plot.x.ticks = (0...10).map { Double(1 << $0) }
         for contestant in rates.contestants {
             let name = name(of: contestant)
             var line = PlotSeries(name, .line, colour(of: contestant))
@@ -116,7 +117,7 @@ enum PagingPart {
                 columns.append("ratio")
             }
         }
-        columns.append("published")
+        columns.append("published ratio")
         var table = PageTable(columns)
         for row in rates.rows {
             let memory = HumanUnits.bytes(UInt64(clamping: row.bytesPerVCPU))

@@ -19,6 +19,8 @@ package struct PlotAxis: Codable, Equatable, Sendable {
     package var lowest: Double?
     /// Where it ends; nil where the data do.
     package var highest: Double?
+    /// Where it has its lines; nil where they fall well.
+    package var ticks: [Double]?
 
     /// - Parameters:
     ///   - title: What it measures.

@@ -7,7 +7,7 @@ internal import Telemetry
 /// The guest's own progress before, during and after the migration, and the faults beside it.
 enum ProgressSection {
     /// More steps than a screen has pixels show nothing more.
-    private static let mostSteps = 1500
+    static let mostSteps = 1500
 
     static func make(_ migration: Migration) -> PageSection? {
         guard let clock = PageClock(migration), let account = ProgressAccount(migration) else {
@@ -100,6 +100,7 @@ enum ProgressSection {
     static func steps(
         of course: ProgressAccount.Course,
         in window: ClosedRange<Double>,
+        atMost mostSteps: Int = mostSteps,
         _ name: String,
         _ colour: PlotSeries.Colour
     ) -> PlotSeries {

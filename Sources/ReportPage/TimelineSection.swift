@@ -41,7 +41,7 @@ enum TimelineSection {
             let pause = migration.instant(\.pause)
         {
             let begin = clock.millisecondsAtSource(request)
-            add("quiesce", .sky, from: begin, to: clock.millisecondsAtSource(pause))
+            add("quiesce", .grey, from: begin, to: clock.millisecondsAtSource(pause))
             let start = clock.milliseconds(run)
             add("downtime", .vermillion, from: 0, to: start)
         }

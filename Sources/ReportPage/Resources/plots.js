@@ -12,19 +12,32 @@
   const named = axis => axis.unit ? `${axis.title} (${axis.unit})` : axis.title;
   const isNarrow = () => window.innerWidth < 640;
 
+  /// Where a logarithmic axis has its lines: 1, 2, 5, 10 …, or powers of ten where it is long.
+  function steps(axis, low, high) {
+    if (axis.ticks) return axis.ticks.map(value => ({ value }));
+    const leading = high / low > (isNarrow() ? 100 : 3000) ? [1] : [1, 2, 5];
+    const all = [];
+    for (let power = Math.floor(Math.log10(low)); 10 ** power <= high; power++) {
+      for (const first of leading) all.push({ value: Number(`${first}e${power}`) });
+    }
+    return all.filter(({ value }) => value >= low && value <= high);
+  }
+
   /// A scale of Chart.js for an axis of a plot.
   function scale(axis, position, extra) {
     const kinds = { linear: "linear", logarithmic: "logarithmic", category: "category" };
     const ticks = { color: colour("soft"), maxRotation: 50, autoSkipPadding: 8 };
-    if (axis.scale === "linear") ticks.callback = number;
-    if (axis.scale === "logarithmic") {
-      ticks.callback = value => /^[125]0*$/.test(value.toPrecision(1).replace(/^0\.0*/, "")
-        .replace(/e.*/, "")) ? number(value) : "";
+    if (axis.scale !== "category") {
+      ticks.callback = value => number(value);
+      ticks.includeBounds = false;
     }
     const isHorizontal = position === "bottom";
     return {
-      type: kinds[axis.scale], position, ticks,
-      min: axis.lowest, max: axis.highest,
+      type: kinds[axis.scale], position, ticks, min: axis.lowest, max: axis.highest,
+      bounds: isHorizontal ? "data" : "ticks", grace: isHorizontal ? "2%" : 0,
+      afterBuildTicks: built => {
+        if (axis.scale === "logarithmic") built.ticks = steps(axis, built.min, built.max);
+      },
       beginAtZero: axis.scale === "linear" && !isHorizontal,
       title: { display: axis.title !== "", text: named(axis), color: colour("soft") },
       grid: {
@@ -56,17 +69,18 @@
       return {
         ...common, type: "bar", borderWidth: 0, borderDash: undefined, minBarLength: 2,
         data: plot.shape === "rows" ? bars(plot, series, "x", "y") : bars(plot, series, "y", "x"),
-        grouped: plot.shape === "columns" || series.points.every(point => point.low === 0),
+        pointStyle: "rect", grouped: plot.shape === "columns" || series.points.every(point => point.low === 0),
         categoryPercentage: 0.86, barPercentage: 0.92, maxBarThickness: 36,
       };
     case "marker":
       return {
-        ...common, type: "line", indexAxis: "x", yAxisID: "marks", isMark: true, order: -1,
+        ...common, type: "line", indexAxis: "x", yAxisID: "marks", isMark: true,
+        order: index - 1000, pointStyle: "line",
         data: [{ x: series.points[0].x, y: 0 }, { x: series.points[0].x, y: 1 }],
       };
     case "whiskers":
       return {
-        ...common, type: "line", isMark: true, borderWidth: 3, borderColor: faded(own),
+        ...common, type: "line", isMark: true, borderWidth: 4, borderColor: faded(own),
         data: series.points.flatMap(({ x, y, low }) => [{ x, y: low }, { x, y }, { x, y: NaN }]),
       };
     case "line":
@@ -77,6 +91,7 @@
     default:
       return {
         ...common, type: "line", data: series.points, stepped: "before", borderWidth: 1.5,
+        pointStyle: series.style === "area" ? "rect" : "line",
         fill: series.style === "area" ? "origin" : false, backgroundColor: faded(own),
       };
     }
@@ -105,12 +120,13 @@
     };
     if (isRows) scales.y.ticks.autoSkip = plot.categories.length > 40;
     if (below) {
-      scales.below = scale(plot.below, "left", { stack: "panes", stackWeight: 1.2, offset: false });
-      // Stacked from the bottom upwards.
-      scales.y.weight = 1;
+      scales.below = scale(plot.below, "left", { stack: "panes", stackWeight: 1.2 });
+      scales.below.grace = "12%";
+      scales.below.bounds = "data";
+      scales.below.ticks.maxTicksLimit = 4;
     }
     if (plot.series.some(series => series.style === "marker")) {
-      scales.marks = { type: "linear", display: false, min: 0, max: 1 };
+      scales.marks = { type: "linear", axis: "y", display: false, min: 0, max: 1 };
     }
     const small = isNarrow();
     for (const axis of Object.values(scales)) {
@@ -136,6 +152,8 @@
             labels: {
               color: colour("ink"), usePointStyle: true, boxWidth: 10, boxHeight: 8,
               font: { size: small ? 11 : 12 }, filter: item => item.text !== "",
+              sort: (one, other) => one.datasetIndex - other.datasetIndex,
+              pointStyleWidth: plot.shape === "lines" ? 18 : undefined,
             },
           },
           tooltip: {
