@@ -23,7 +23,7 @@ enum HeadlineNumbers {
             )
         }
         if let lost = ProgressAccount(migration)?.lostMilliseconds {
-            let time = HumanUnits.duration(milliseconds: max(0, lost))
+            let time = lost > 0 ? HumanUnits.duration(milliseconds: lost) : "none"
             let note = "of the guest's time, from the pause to the last page"
             headlines.append(Headline("Work lost", time, note))
         }

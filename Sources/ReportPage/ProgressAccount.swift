@@ -44,6 +44,8 @@ struct ProgressAccount {
 
     /// What "before" is the mean of: the last second before the pause.
     static let baselineMilliseconds = 1000.0
+    /// With less of it there is no telling.
+    private static let leastMilliseconds = 100.0
 
     /// Nil when nobody watched the guest.
     init?(_ migration: Migration) {
@@ -66,8 +68,14 @@ struct ProgressAccount {
         if before == nil && after == nil { return nil }
     }
 
-    /// Iterations in an interval of the last second before the pause, on average.
-    var baseline: Double? { before?.mean(from: -Self.baselineMilliseconds, to: 0) }
+    /// Iterations in an interval of the last second before the pause, on average; nil when the
+    /// guest had only just begun.
+    var baseline: Double? {
+        guard let before, let first = before.values.firstIndex(where: { $0 > 0 }) else { return nil }
+        let start = max(-Self.baselineMilliseconds, before.start(first))
+        guard start <= -Self.leastMilliseconds else { return nil }
+        return before.mean(from: start, to: 0)
+    }
 
     /// The same from the first run at the destination to the last page.
     var during: Double? {

@@ -14,13 +14,24 @@
 
   /// Where a logarithmic axis has its lines: 1, 2, 5, 10 …, or powers of ten where it is long.
   function steps(axis, low, high) {
-    if (axis.ticks) return axis.ticks.map(value => ({ value }));
+    const isInside = ({ value }) => value >= low && value <= high;
+    if (axis.ticks) return axis.ticks.map(value => ({ value })).filter(isInside);
     const leading = high / low > (isNarrow() ? 100 : 3000) ? [1] : [1, 2, 5];
     const all = [];
     for (let power = Math.floor(Math.log10(low)); 10 ** power <= high; power++) {
       for (const first of leading) all.push({ value: Number(`${first}e${power}`) });
     }
-    return all.filter(({ value }) => value >= low && value <= high);
+    return all.filter(isInside);
+  }
+
+  /// The lines of a linear axis at round numbers, although the axis ends where the data do.
+  function rounded({ ticks, min, max }) {
+    if (ticks.length < 2) return ticks;
+    const [before, last] = ticks.slice(-2);
+    const step = Number((last.value - before.value).toPrecision(6));
+    const all = [];
+    for (let at = Math.ceil(min / step); at * step <= max; at++) all.push({ value: at * step || 0 });
+    return all;
   }
 
   /// A scale of Chart.js for an axis of a plot.
@@ -37,6 +48,7 @@
       bounds: isHorizontal ? "data" : "ticks", grace: isHorizontal ? "2%" : 0,
       afterBuildTicks: built => {
         if (axis.scale === "logarithmic") built.ticks = steps(axis, built.min, built.max);
+        if (axis.scale === "linear") built.ticks = rounded(built);
       },
       beginAtZero: axis.scale === "linear" && !isHorizontal,
       title: { display: axis.title !== "", text: named(axis), color: colour("soft") },
@@ -121,12 +133,13 @@
     if (isRows) scales.y.ticks.autoSkip = plot.categories.length > 40;
     if (below) {
       scales.below = scale(plot.below, "left", { stack: "panes", stackWeight: 1.2 });
-      scales.below.grace = "12%";
-      scales.below.bounds = "data";
+      // Numbers at the very ends would stand on each other.
+      for (const pane of [scales.y, scales.below]) Object.assign(pane, { bounds: "data", grace: "8%" });
       scales.below.ticks.maxTicksLimit = 4;
+      scales.y.weight = 1;
     }
     if (plot.series.some(series => series.style === "marker")) {
-      scales.marks = { type: "linear", axis: "y", display: false, min: 0, max: 1 };
+      scales.marks = { type: "linear", axis: "y", display: false, offset: false, min: 0, max: 1 };
     }
     const small = isNarrow();
     for (const axis of Object.values(scales)) {
