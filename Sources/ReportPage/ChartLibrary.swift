@@ -11,7 +11,8 @@ package struct ChartLibrary: Sendable {
     /// What it is called by Debian and Ubuntu, and where these have it.
     static let package = "libjs-chart.js"
     static let places = [
-        "/usr/share/javascript/chart.js/chart.min.js", "/usr/share/javascript/chart.js/Chart.min.js",
+        "/usr/share/javascript/chart.js/chart.min.js",
+        "/usr/share/javascript/chart.js/Chart.min.js",
     ]
 
     /// JavaScript that may stand inside a `script` element.

@@ -73,7 +73,8 @@ struct Comparison {
             guard let measure = Measure.all.first, let gap = spread(measure, of: group) else {
                 return nil
             }
-            let note = "\(groups[group]); \(measure.text(gap.lowest)) to \(measure.text(gap.highest))"
+            let range = "\(measure.text(gap.lowest)) to \(measure.text(gap.highest))"
+            let note = "\(groups[group]); \(range)"
             var headline = Headline("Gap from outside, median", measure.text(gap.median), note)
             headline.isMain = true
             return headline

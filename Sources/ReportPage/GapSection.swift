@@ -25,10 +25,12 @@ enum GapSection {
             plot.series.append(.marker("gap begins", .orange, at: gap.lowerBound))
             plot.series.append(.marker("gap ends", .orange, at: gap.upperBound))
         }
-        var lead = "The gap seen from outside holds \(inGap.count) of the first \(samples.count) faults."
+        var lead =
+            "The gap seen from outside holds \(inGap.count) of the first \(samples.count) faults."
         if gap == nil { lead = "The first faults after the resume." }
         if inGap.isEmpty {
-            lead = "None of the first \(samples.count) faults was in the gap seen from outside: "
+            lead =
+                "None of the first \(samples.count) faults was in the gap seen from outside: "
                 + "something else kept the guest. These are the first ones."
         }
         if shown.count < inGap.count { lead += " The first \(shown.count) are shown." }

@@ -96,8 +96,9 @@ struct Migration: Sendable {
         return known.first { $0.raw > 0 } ?? report.bytes
     }
 
-    /// For how long the guest stood still, as far as is known: the gap seen from outside, and never
-    /// less than the downtime. In microseconds.
+    /// For how long the guest stood still, as far as is known, in microseconds.
+    ///
+    /// That is the gap seen from outside, and never less than the downtime.
     var suffered: UInt64? {
         let known = [gap(\.outsideMicroseconds), switchover(\.downtimeMicroseconds)]
         return known.compactMap(\.self).max()

@@ -2,7 +2,7 @@
 
 internal import Telemetry
 
-/// All that the page shows: values, no HTML. ``PageRenderer`` makes a file of it.
+/// All that the page shows: values, no HTML, of which ``PageRenderer`` makes a file.
 package struct Page: Codable, Equatable, Sendable {
     /// Of the window.
     package var title: String

@@ -31,7 +31,8 @@ struct PageClock {
         Self.milliseconds(instant, since: zero)
     }
 
-    private static func milliseconds(_ instant: MonotonicTime, since zero: MonotonicTime) -> Double {
+    private static func milliseconds(_ instant: MonotonicTime, since zero: MonotonicTime) -> Double
+    {
         instant >= zero
             ? Double(instant.nanoseconds - zero.nanoseconds) / 1e6
             : -Double(zero.nanoseconds - instant.nanoseconds) / 1e6

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A table of the page. The first column has the rows' names.
+/// A table of the page, with the rows' names in the first column.
 package struct PageTable: Codable, Equatable, Sendable {
     /// A field.
     package struct Cell: Codable, Equatable, Sendable, ExpressibleByStringInterpolation {

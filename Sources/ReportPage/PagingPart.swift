@@ -100,11 +100,13 @@ enum PagingPart {
             plot.series += [line, whiskers].filter { !$0.points.isEmpty }
         }
         var published = PlotSeries("userfault, published", .line, .orange)
-        published.points = PublishedRates.rows.map { PlotPoint(x: Double($0.vCPUs), y: $0.userfault) }
         var exits = PlotSeries("nowait, published", .line, .blue)
-        exits.points = PublishedRates.rows.map { PlotPoint(x: Double($0.vCPUs), y: $0.exits) }
         published.stroke = .dashed
         exits.stroke = .dashed
+        for row in PublishedRates.rows {
+            published.points.append(PlotPoint(x: Double(row.vCPUs), y: row.userfault))
+            exits.points.append(PlotPoint(x: Double(row.vCPUs), y: row.exits))
+        }
         plot.series += [published, exits]
         return plot
     }

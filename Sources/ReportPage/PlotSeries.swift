@@ -18,8 +18,9 @@ package struct PlotSeries: Codable, Equatable, Sendable {
         case marker
     }
 
-    /// Colours by their names in `style.css`, which has each for light and for dark pages. They are
-    /// those of Okabe and Ito, which colour-blind readers can tell apart.
+    /// Colours by their names in `style.css`, which has each for light and for dark pages.
+    ///
+    /// They are those of Okabe and Ito, which colour-blind readers can tell apart.
     package enum Colour: String, Codable, CaseIterable, Sendable {
         case blue, orange, green, purple, sky, vermillion, yellow, grey
 

@@ -71,7 +71,9 @@ struct ProgressAccount {
     /// Iterations in an interval of the last second before the pause, on average; nil when the
     /// guest had only just begun.
     var baseline: Double? {
-        guard let before, let first = before.values.firstIndex(where: { $0 > 0 }) else { return nil }
+        guard let before, let first = before.values.firstIndex(where: { $0 > 0 }) else {
+            return nil
+        }
         let start = max(-Self.baselineMilliseconds, before.start(first))
         guard start <= -Self.leastMilliseconds else { return nil }
         return before.mean(from: start, to: 0)
@@ -89,8 +91,9 @@ struct ProgressAccount {
         return after.mean(from: lastPage, to: .infinity)
     }
 
-    /// How much of the guest's time went by without work, from the pause to the last page, by the
-    /// pace of the second before. Negative when the guest was faster than before.
+    /// How much of the guest's time went by without work, from the pause to the last page.
+    ///
+    /// By the pace of the second before; negative when the guest was faster than that.
     var lostMilliseconds: Double? {
         guard let baseline, baseline > 0, let after, let lastPage else { return nil }
         let values = after.values(from: after.begins, to: lastPage)

@@ -23,11 +23,10 @@ enum TransferSection {
             y: .categories,
             height: 14
         )
-        plot.series = [
-            PlotSeries("pages", .bar, .blue, kinds.enumerated().map { row, kind in
-                .row(row, from: 0, to: Double(kind.count))
-            })
-        ]
+        let points = kinds.enumerated().map { row, kind in
+            PlotPoint.row(row, from: 0, to: Double(kind.count))
+        }
+        plot.series = [PlotSeries("pages", .bar, .blue, points)]
         var table = PageTable(["", "pages", "of memory", "bytes", "what they are"])
         let pageBytes = UInt64(clamping: migration.report.machine.pageBytes)
         for kind in kinds {

@@ -16,6 +16,7 @@ extension EndToEndTests {
                 to: source.address(),
                 ["--transport", transport, "--run-after", "200ms"]
             )
+            #expect(try destination.waitForEnd() == .exited(0), "\(destination.log)")
             try expectSuccess(from: source, to: destination)
             let paths = [source.reportPath, destination.reportPath]
             let (code, text) = SchemaValidator.validate(paths)

@@ -41,7 +41,9 @@ import Testing
         #expect(try #require(part.problem).contains("1 run"))
     }
 
-    @Test func `both axes are logarithmic and the published curve is beside, with its source`() throws {
+    @Test func `both axes are logarithmic, the published curve is beside, with its source`()
+        throws
+    {
         let part = try rates().parts[0]
         let plot = part.sections[0].plots[0]
         #expect(plot.x.scale == .logarithmic)

@@ -74,7 +74,8 @@ import Testing
         #expect(schema["description"] is String || place.hasSuffix("[]"), "\(place)")
         if let reference = schema["$ref"] as? String {
             let name = try #require(reference.split(separator: "/").last)
-            return try self.described(by: root[object: "$defs"][object: String(name)], in: root, place)
+            let named = root[object: "$defs"][object: String(name)]
+            return try self.described(by: named, in: root, place)
         }
         if let items = schema["items"] as? Reports.JSON {
             return try self.described(by: items, in: root, place + "[]")

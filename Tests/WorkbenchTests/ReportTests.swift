@@ -23,6 +23,13 @@ struct ReportTests: ~Copyable {
             atPath: "/usr/share/javascript/chart.js/chart.min.js"
         )
 
+    /// A command line that makes no sense, and what is said of it.
+    struct Wrong {
+        let files: [String]
+        var flags = ["-o", "/dev/null"]
+        let cause: String
+    }
+
     @Test func `help teaches what the page shows, files, library and examples`() {
         let (code, text) = Workbench.report(["--help"])
         #expect(code == 0)
@@ -70,18 +77,23 @@ struct ReportTests: ~Copyable {
     @Test(
         .enabled(if: hasChartLibrary, "needs libjs-chart.js"),
         arguments: [
-            ([], "Missing expected argument"),
-            (migration, "--output"),
-            (["/no/such.json", "-o", "/dev/null"], "/no/such.json: cannot be read: no such file"),
-            (["/etc/hostname", "-o", "/dev/null"], "/etc/hostname: is no report"),
-            (migration + [sample("rates"), "-o", "/dev/null"], "do not go on one page"),
-            (migration + [migration[0], "-o", "/dev/null"], "the same side"),
-            (migration + ["-o", "/no/such/page.html"], "/no/such/page.html: cannot be written"),
-            (migration + ["-o", "/tmp"], "/tmp: cannot be written"),
+            Wrong(files: [], flags: [], cause: "Missing expected argument"),
+            Wrong(files: migration, flags: [], cause: "--output"),
+            Wrong(files: ["/no/such.json"], cause: "/no/such.json: cannot be read: no such file"),
+            Wrong(files: ["/etc/hostname"], cause: "/etc/hostname: is no report"),
+            Wrong(files: migration + [sample("rates")], cause: "do not go on one page"),
+            Wrong(files: migration + [migration[0]], cause: "the same side"),
+            Wrong(
+                files: migration,
+                flags: ["-o", "/no/such/page.html"],
+                cause: "/no/such/page.html: cannot be written"
+            ),
+            Wrong(files: migration, flags: ["-o", "/tmp"], cause: "/tmp: cannot be written"),
         ]
     )
-    func `what cannot be done is bad usage, in one line`(arguments: [String], cause: String) {
-        let (code, text) = Workbench.report(arguments)
+    func `what cannot be done is bad usage, in one line`(wrong: Wrong) {
+        let (code, text) = Workbench.report(wrong.files + wrong.flags)
+        let cause = wrong.cause
         #expect(code == 64, "\(text)")
         #expect(text.contains(cause), "\(text)")
         if text.hasPrefix("apus:") {
