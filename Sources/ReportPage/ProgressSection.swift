@@ -34,8 +34,8 @@ enum ProgressSection {
         let window = -margin...(end + margin)
         var plot = Plot(
             title: "Pages verified and changed by the guest",
-            sentence: "The upper pane has iterations of all vCPUs in 10 ms, the lower one the "
-                + "faults that ended in these 10 ms.",
+            sentence: "The upper pane has iterations of all vCPUs in 10\u{A0}ms, the lower one the "
+                + "faults that ended in these 10\u{A0}ms.",
             shape: .lines,
             x: PlotAxis(
                 "time since \(clock.origin)",
@@ -121,7 +121,7 @@ enum ProgressSection {
     }
 
     private static func table(_ account: ProgressAccount) -> PageTable {
-        var table = PageTable(["", "iterations in 10 ms", "of before"])
+        var table = PageTable(["", "iterations in 10\u{A0}ms", "of before"])
         func add(_ name: String, _ value: Double?) {
             guard let value else { return }
             let share = account.baseline.map { $0 > 0 ? 100 * value / $0 : 0 }

@@ -5,6 +5,7 @@
   const root = document.documentElement;
   const dashes = { solid: [], dashed: [7, 4], dotted: [2, 3] };
   const marks = ["circle", "rect", "triangle", "rectRot"];
+  const colours = ["blue", "orange", "green", "purple", "sky", "vermillion", "yellow", "grey"];
   const colour = name => getComputedStyle(root).getPropertyValue("--" + name).trim();
   const faded = value => value + "40";
   const decimals = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
@@ -25,12 +26,16 @@
   }
 
   /// The lines of a linear axis at round numbers, although the axis ends where the data do.
-  function rounded({ ticks, min, max }) {
-    if (ticks.length < 2) return ticks;
-    const [before, last] = ticks.slice(-2);
-    const step = Number((last.value - before.value).toPrecision(6));
+  function rounded({ ticks, min, max }, wanted) {
+    const least = (max - min) / wanted;
+    if (!(least > 0)) return ticks;
+    const unit = 10 ** Math.floor(Math.log10(least));
+    const step = unit * [1, 2, 5, 10].find(factor => factor * unit >= least * 0.999);
     const all = [];
-    for (let at = Math.ceil(min / step); at * step <= max; at++) all.push({ value: at * step || 0 });
+    for (let at = Math.ceil(min / step); at * step <= max; at++) {
+      // Not "-0".
+      all.push({ value: at * step || 0 });
+    }
     return all;
   }
 
@@ -38,17 +43,15 @@
   function scale(axis, position, extra) {
     const kinds = { linear: "linear", logarithmic: "logarithmic", category: "category" };
     const ticks = { color: colour("soft"), maxRotation: 50, autoSkipPadding: 8 };
-    if (axis.scale !== "category") {
-      ticks.callback = value => number(value);
-      ticks.includeBounds = false;
-    }
+    if (axis.scale !== "category") ticks.callback = value => number(value);
     const isHorizontal = position === "bottom";
+    const wanted = !isHorizontal ? 6 : isNarrow() ? 5 : 9;
     return {
       type: kinds[axis.scale], position, ticks, min: axis.lowest, max: axis.highest,
       bounds: isHorizontal ? "data" : "ticks", grace: isHorizontal ? "2%" : 0,
       afterBuildTicks: built => {
         if (axis.scale === "logarithmic") built.ticks = steps(axis, built.min, built.max);
-        if (axis.scale === "linear") built.ticks = rounded(built);
+        if (axis.scale === "linear") built.ticks = rounded(built, extra.wanted ?? wanted);
       },
       beginAtZero: axis.scale === "linear" && !isHorizontal,
       title: { display: axis.title !== "", text: named(axis), color: colour("soft") },
@@ -81,7 +84,8 @@
       return {
         ...common, type: "bar", borderWidth: 0, borderDash: undefined, minBarLength: 2,
         data: plot.shape === "rows" ? bars(plot, series, "x", "y") : bars(plot, series, "y", "x"),
-        pointStyle: "rect", grouped: plot.shape === "columns" || series.points.every(point => point.low === 0),
+        pointStyle: "rect",
+        grouped: plot.shape === "columns" || series.points.every(point => point.low === 0),
         categoryPercentage: 0.86, barPercentage: 0.92, maxBarThickness: 36,
       };
     case "marker":
@@ -98,7 +102,7 @@
     case "line":
       return {
         ...common, type: "line", data: series.points, pointRadius: 3,
-        pointStyle: marks[index % marks.length],
+        pointStyle: marks[colours.indexOf(series.colour) % marks.length],
       };
     default:
       return {
@@ -132,16 +136,18 @@
     };
     if (isRows) scales.y.ticks.autoSkip = plot.categories.length > 40;
     if (below) {
-      scales.below = scale(plot.below, "left", { stack: "panes", stackWeight: 1.2 });
+      scales.below = scale(plot.below, "left", { stack: "panes", stackWeight: 1.2, wanted: 3 });
       // Numbers at the very ends would stand on each other.
-      for (const pane of [scales.y, scales.below]) Object.assign(pane, { bounds: "data", grace: "8%" });
-      scales.below.ticks.maxTicksLimit = 4;
+      for (const pane of [scales.y, scales.below]) {
+        Object.assign(pane, { bounds: "data", grace: "8%" });
+      }
       scales.y.weight = 1;
     }
     if (plot.series.some(series => series.style === "marker")) {
       scales.marks = { type: "linear", axis: "y", display: false, offset: false, min: 0, max: 1 };
     }
     const small = isNarrow();
+    const hasSteps = plot.series.some(series => series.style === "steps");
     for (const axis of Object.values(scales)) {
       if (axis.ticks) axis.ticks.font = { size: small ? 10 : 12 };
     }
@@ -166,7 +172,7 @@
               color: colour("ink"), usePointStyle: true, boxWidth: 10, boxHeight: 8,
               font: { size: small ? 11 : 12 }, filter: item => item.text !== "",
               sort: (one, other) => one.datasetIndex - other.datasetIndex,
-              pointStyleWidth: plot.shape === "lines" ? 18 : undefined,
+              pointStyleWidth: hasSteps ? 18 : undefined,
             },
           },
           tooltip: {
