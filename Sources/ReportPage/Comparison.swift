@@ -120,7 +120,7 @@ struct Comparison {
         var plot = Plot(
             title: "The guests' progress around the switchover",
             sentence: "A line is a run, in its group's colour: iterations in 10\u{A0}ms, in "
-                + "percent of the mean of the last second before the pause, which is at zero; smoothed.",
+                + "percent of the mean of the last second before the pause, at zero; smoothed.",
             shape: .lines,
             x: PlotAxis(
                 "time since the pause",
