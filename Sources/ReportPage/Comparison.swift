@@ -65,6 +65,12 @@ struct Comparison {
         Spread(members(of: group).compactMap(measure.value))
     }
 
+    /// From the lowest to the highest; nil for a single run.
+    private func range(_ spread: Spread, of measure: Measure) -> String? {
+        guard spread.lowest < spread.highest else { return nil }
+        return "\(measure.text(spread.lowest)) to \(measure.text(spread.highest))"
+    }
+
     private func colour(of run: Run) -> PlotSeries.Colour { .number(run.group) }
 
     /// The gap of each group: what the guests suffered.
@@ -73,8 +79,8 @@ struct Comparison {
             guard let measure = Measure.all.first, let gap = spread(measure, of: group) else {
                 return nil
             }
-            let range = "\(measure.text(gap.lowest)) to \(measure.text(gap.highest))"
-            let note = "\(groups[group]); \(range)"
+            let note = [groups[group], range(gap, of: measure)].compactMap(\.self)
+                .joined(separator: "; ")
             var headline = Headline("Gap from outside, median", measure.text(gap.median), note)
             headline.isMain = true
             return headline
@@ -215,8 +221,7 @@ struct Comparison {
                     name: measure.name,
                     cells: spreads.map { spread in
                         guard let spread else { return PageTable.Cell("") }
-                        let range =
-                            "\(measure.text(spread.lowest)) to \(measure.text(spread.highest))"
+                        let range = range(spread, of: measure)
                         return PageTable.Cell(measure.text(spread.median), note: range)
                     }
                 )
