@@ -18,6 +18,7 @@ let argumentParser = Target.Dependency.product(
     package: "swift-argument-parser"
 )
 let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
+let mustache = Target.Dependency.product(name: "Mustache", package: "swift-mustache")
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
 
 /// A Swift library; its tests, where it has any, are in `Tests/<name>Tests`.
@@ -29,8 +30,12 @@ func executable(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .executableTarget(name: name, dependencies: dependencies, swiftSettings: strict)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+func tests(
+    _ name: String,
+    _ dependencies: [Target.Dependency],
+    exclude: [String] = []
+) -> Target {
+    .testTarget(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: strict)
 }
 
 // Targets import only from those above them: the order of the folders is the architecture.
@@ -45,6 +50,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+        .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
     ],
     targets: [
         .target(
@@ -94,6 +100,14 @@ let package = Package(
                 "Machine", "Telemetry",
             ]
         ),
+        .target(
+            name: "ReportPage",
+            dependencies: ["LinuxSystem", "Telemetry", mustache],
+            resources: ["page", "part", "plot", "table"].map {
+                .embedInCode("Resources/\($0).mustache")
+            } + [.embedInCode("Resources/style.css"), .embedInCode("Resources/plots.js")],
+            swiftSettings: strict
+        ),
         library(
             "Console",
             [
@@ -120,7 +134,7 @@ let package = Package(
             [
                 "CAllocationCounter", "CGuest", "LinuxSystem", "GuestMemory", "KVM", "Userfault",
                 "MigrationWire", "Transport", "Doctor", "Telemetry", "MigrationSource",
-                "MigrationDestination", "Console", argumentParser,
+                "MigrationDestination", "ReportPage", "Console", argumentParser,
             ]
         ),
         tests("TelemetryTests", ["LinuxSystem", "Telemetry", "ProcessSupport"]),
@@ -193,6 +207,11 @@ let package = Package(
             swiftSettings: strict
         ),
         tests("EndToEndTests", ["KVM", "Telemetry", "TestSupport", "ProcessSupport"]),
+        tests(
+            "ReportPageTests",
+            ["Telemetry", "ReportPage", "TestSupport", "ProcessSupport"],
+            exclude: ["Reports"]
+        ),
         tests("WorkbenchTests", ["KVM", "TestSupport", "ProcessSupport"]),
         tests(
             "HostilePeerTests",

@@ -17,10 +17,11 @@ struct Apus: ParsableCommand {
               apus bench demand-paging -b 64M -v 4 -w        # the same with memory-fault exits
               apus bench demand-paging --table 1,2,4,8,16    # all ways, in turns, with ratios
               apus bench lanes                               # page lanes beside their ceilings
+              apus report source.json destination.json -o page.html
 
             \(WorkbenchStatus.help)
             """,
-        subcommands: [DoctorCommand.self, Bench.self]
+        subcommands: [DoctorCommand.self, Bench.self, Report.self]
     )
 
     static func main() {

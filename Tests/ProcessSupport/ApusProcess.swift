@@ -39,7 +39,8 @@ package final class ApusProcess {
     private let name: String
     private let outputPath: String
     private let logPath: String
-    private let reportPath: String
+    /// Where its report goes.
+    package let reportPath: String
 
     /// Starts a program.
     ///

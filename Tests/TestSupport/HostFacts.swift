@@ -58,6 +58,12 @@ package enum HostFacts {
     /// Whether a host without swap is a failure.
     package static let requiresSwap: Bool = isSet("APUS_REQUIRE_SWAP")
 
+    /// Whether a machine without python3-jsonschema is a failure.
+    package static let requiresJSONSchema: Bool = isSet("APUS_REQUIRE_JSONSCHEMA")
+
+    /// Whether a machine without the chart library is a failure.
+    package static let requiresChartLibrary: Bool = isSet("APUS_REQUIRE_CHARTJS")
+
     /// Kinds of guest memory made of pages of 4 KiB: every host has them.
     package static let ordinaryBackings: [Backing] = [.anonymous, .memfd]
 

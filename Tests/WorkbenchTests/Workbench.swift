@@ -20,6 +20,13 @@ enum Workbench {
         Command.run([Command.pathOfProduct("apus"), "bench", "lanes"] + flags)
     }
 
+    /// Runs `apus report`.
+    ///
+    /// - Returns: Its exit code, and what it wrote to both outputs.
+    static func report(_ arguments: [String]) -> (code: Int32, text: String) {
+        Command.run([Command.pathOfProduct("apus"), "report"] + arguments)
+    }
+
     /// Runs it with flags that work, and reads its JSON.
     static func json<Value: Decodable>(_ flags: [String]) throws -> Value {
         let (code, text) = page(flags + ["--json"])
