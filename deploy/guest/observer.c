@@ -9,8 +9,8 @@
 //   observer: N s, P pages verified, gap tsc A us monotonic B us realtime C us
 //
 // A line that comes in by the console is said again. Of the kernel's command line it takes
-// memory=MIB (64; 0 idles), and for=SECONDS: then it powers off, or with end=reboot resets. Corrupted memory
-// is reported on the console, and ends in a power off.
+// memory=MIB (64; 0 idles), and for=SECONDS: then it powers off, or with end=reboot resets.
+// Corrupted memory is reported on the console, and ends in a power off.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
