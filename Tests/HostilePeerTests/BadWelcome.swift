@@ -55,7 +55,8 @@ struct BadWelcome: Sendable {
         .init("0 vCPUs are not possible") { $0.machine.vcpuCount = 0 },
         .init("65 vCPUs are not possible") { $0.machine.vcpuCount = 65 },
         .init("4294967295 vCPUs are not possible") { $0.machine.vcpuCount = .max },
-        .init("there is no guest 'linux'") { $0.machine.guest = "linux" },
+        .init("there is no guest 'runner'") { $0.machine.guest = "runner" },
+        .init("a device 'gpu', which is unknown here") { $0.machine.devices = ["gpu"] },
         .init("there is no guest '") {
             $0.machine.guest = String(repeating: "\u{1B}[2J", count: 9)
         },

@@ -46,21 +46,36 @@ package struct LinuxGuest: Sendable {
         guard waitUntil(within: seconds, isThere) else { throw ProcessFailure("no \(what)") }
     }
 
-    /// Pages that the observer had verified, in each report in the file of a console.
-    package static func reports(_ console: String) -> [(second: Int, pages: Int)] {
+    /// What the observer says once a second.
+    package struct Report: Equatable, Sendable {
+        /// Its count of seconds.
+        package let second: Int
+        /// Pages verified so far.
+        package let pages: Int
+        /// Largest gap by TSC, CLOCK_MONOTONIC and CLOCK_REALTIME, in microseconds.
+        package let gaps: [UInt64]
+
+        /// Reads `observer: 3 s, 4711 pages verified, gap tsc 1 us monotonic 2 us realtime 3 us`;
+        /// nil for any other line.
+        init?(_ line: Substring) {
+            let words = line.split(separator: " ")
+            guard words.count == 16, words[0] == "observer:", words[2] == "s,",
+                let second = Int(words[1]), let pages = Int(words[3])
+            else { return nil }
+            self.second = second
+            self.pages = pages
+            gaps = [8, 11, 14].compactMap { UInt64(words[$0]) }
+        }
+    }
+
+    /// The observer's reports in the file of a console.
+    package static func reports(_ console: String) -> [Report] {
         reports(in: text(console))
     }
 
     /// The same in a text; a last line that is not whole does not count.
-    package static func reports(in text: String) -> [(second: Int, pages: Int)] {
+    package static func reports(in text: String) -> [Report] {
         text.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
-            .compactMap { line in
-                // observer: 3 s, 4711 pages verified, gap ...
-                let words = line.split(separator: " ")
-                guard words.count > 4, words[0] == "observer:", words[2] == "s,",
-                    let second = Int(words[1]), let pages = Int(words[3])
-                else { return nil }
-                return (second, pages)
-            }
+            .compactMap { Report($0) }
     }
 }

@@ -9,8 +9,8 @@
 //   observer: N s, P pages verified, gap tsc A us monotonic B us realtime C us
 //
 // A line that comes in by the console is said again. Of the kernel's command line it takes
-// memory=MIB (64), and for=SECONDS: then it powers off, or with end=reboot resets. Corrupted memory
-// is reported on the console, and ends in a power off.
+// memory=MIB (64; 0 idles), and for=SECONDS: then it powers off, or with end=reboot resets.
+// Corrupted memory is reported on the console, and ends in a power off.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -198,7 +198,7 @@ int main(void) {
     worker_count = (int)sysconf(_SC_NPROCESSORS_ONLN);
     if (worker_count > MOST_WORKERS) worker_count = MOST_WORKERS;
     size_t pages = (size_t)option(line, "memory=", 64) * 1024 * 1024 / PAGE;
-    uint64_t *memory = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE,
+    uint64_t *memory = mmap(NULL, (pages + 1) * PAGE, PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) {
         say("observer: too little memory\n");
@@ -209,7 +209,7 @@ int main(void) {
     pthread_t beating, hearing;
     pthread_create(&beating, NULL, beat, NULL);
     pthread_create(&hearing, NULL, hear, NULL);
-    for (int index = 0; index < worker_count; index++) {
+    for (int index = 0; index < worker_count && pages > 0; index++) {
         struct worker *worker = &workers[index];
         worker->processor = index;
         worker->pages = pages / (size_t)worker_count;
