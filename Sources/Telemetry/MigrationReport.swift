@@ -9,7 +9,7 @@ internal import LinuxSystem
 /// version; a field that goes, or changes its meaning, makes a new version.
 package struct MigrationReport: Codable, Equatable, Sendable {
     /// The format that this code writes.
-    package static let currentFormatVersion = 1
+    package static let currentFormatVersion = 2
 
     /// The format of this report.
     package var formatVersion = MigrationReport.currentFormatVersion

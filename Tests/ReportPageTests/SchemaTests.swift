@@ -138,7 +138,7 @@ import Testing
             var report = try Reports.json("nowait-destination")
             report["role"] = nil
             report[object: "timeline"]["pause_ns"] = -1
-            report["format_version"] = 2
+            report["format_version"] = 3
             try JSONSerialization.data(withJSONObject: report).write(to: URL(filePath: path))
             let (code, text) = SchemaValidator.validate([path])
             #expect(code == 1)

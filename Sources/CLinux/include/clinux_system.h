@@ -37,7 +37,8 @@ static inline int clinux_ioctl_value(int fd, unsigned long request, unsigned lon
 /// Opens a file with O_CLOEXEC added. `open` is variadic and does not import.
 int clinux_open(const char *path, int flags);
 
-/// Opens a file to add to its end, with O_CLOEXEC added; creates it with mode 0644 where there is none.
+/// Opens a file to add to its end, with O_CLOEXEC added; creates it with mode 0644 where there is
+/// none.
 int clinux_open_appending(const char *path, int flags);
 
 /// Whether a descriptor is open for writing: 1 or 0, -EBADF for what is none (F_GETFL).
