@@ -56,12 +56,14 @@ struct `A machine for Linux` {
         }
     }
 
-    @Test(arguments: [
-        ("kvmclock", 0x4B56_4D00), ("kvmclock of a vCPU", 0x4B56_4D01),
-        ("asynchronous page faults", 0x4B56_4D02), ("stolen time", 0x4B56_4D03),
-        ("end of interrupt", 0x4B56_4D04), ("asynchronous page faults' interrupt", 0x4B56_4D06),
-        ("adjustment of the TSC", 0x3B), ("deadline of the timer", 0x6E0),
-    ] as [(String, UInt32)])
+    @Test(
+        arguments: [
+            ("kvmclock", 0x4B56_4D00), ("kvmclock of a vCPU", 0x4B56_4D01),
+            ("asynchronous page faults", 0x4B56_4D02), ("stolen time", 0x4B56_4D03),
+            ("end of interrupt", 0x4B56_4D04), ("asynchronous page faults' interrupt", 0x4B56_4D06),
+            ("adjustment of the TSC", 0x3B), ("deadline of the timer", 0x6E0),
+        ] as [(String, UInt32)]
+    )
     func `saves what KVM and Linux share`(name: String, register: UInt32) throws {
         for vcpu in try machine.saveState().vcpus {
             #expect(vcpu.msrs.contains { $0.index == register }, "\(name)")

@@ -70,12 +70,12 @@ import Testing
 
     @Test func `another format version is refused with both numbers`() throws {
         var report = Samples.completed
-        report.formatVersion = 2
+        report.formatVersion = 3
         try ReportFile.write(report, to: path("report.json"))
         #expect(
             throws: ReportFileError.unreadable(
                 path: path("report.json"),
-                reason: "format version 2, not 1"
+                reason: "format version 3, not 2"
             )
         ) {
             try ReportFile.read(path("report.json"))
