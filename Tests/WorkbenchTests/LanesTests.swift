@@ -46,7 +46,7 @@ struct LanesTests {
         let expected =
             media.map { "round-trip-\($0)" }
             + media.flatMap { ["stream-\($0)-memfd", "stream-\($0)-anonymous"] }
-            + media.map { "latency-\($0)" }
+            + media.map { "latency-\($0)" } + ["recording-ring", "recording-unix"]
             + ways.flatMap { ["install-\($0)-1M", "install-\($0)-2M"] }
             + media.map { "allocations-\($0)" }
             + ways.flatMap { ["verification-\($0)-1M", "verification-\($0)-2M"] }
