@@ -8,11 +8,19 @@
 ///
 /// No access can fail, whatever a guest writes.
 package struct SerialPort: Equatable, Sendable {
-    /// Everything there is to save.
-    package private(set) var state: SerialState
-
+    private var registers: SerialState
     /// Whether the other end takes bytes; not saved, it is not the guest's.
     private var isDrained = true
+
+    /// Everything there is to save.
+    ///
+    /// A guest that waits for a full transmitter would wait for ever where another end has room
+    /// from the start: it is saved as one that has just become empty.
+    package var state: SerialState {
+        var state = registers
+        if !isDrained { state.transmitterInterrupt = true }
+        return state
+    }
 
     /// Registers of the port, from its base address on.
     package static let registerCount: UInt16 = 8
@@ -23,7 +31,7 @@ package struct SerialPort: Equatable, Sendable {
 
     /// A port after a reset, or as it was saved.
     package init(_ state: SerialState = SerialState()) {
-        self.state = state
+        registers = state
     }
 
     /// Whether the port asks for attention.
@@ -32,7 +40,7 @@ package struct SerialPort: Equatable, Sendable {
     /// How many bytes can be received.
     package var receiveRoom: Int {
         let capacity = hasFIFO ? Self.receiveCapacity : 1
-        return max(0, capacity - state.received.count)
+        return max(0, capacity - registers.received.count)
     }
 
     /// Takes bytes from the other end; those beyond `receiveRoom` are lost, as on a real line.
@@ -46,7 +54,7 @@ package struct SerialPort: Equatable, Sendable {
     ///
     /// While it has none, the transmitter looks full to the guest.
     package mutating func transmitterBecame(drained: Bool) {
-        if drained && !isDrained { state.transmitterInterrupt = true }
+        if drained && !isDrained { registers.transmitterInterrupt = true }
         isDrained = drained
     }
 
@@ -59,22 +67,24 @@ package struct SerialPort: Equatable, Sendable {
     package mutating func write(_ value: UInt8, to register: UInt16) -> UInt8? {
         switch register & 7 {
         case 0 where selectsDivisor:
-            state.divisor = state.divisor & 0xFF00 | UInt16(value)
+            registers.divisor = registers.divisor & 0xFF00 | UInt16(value)
         case 0:
             return transmit(value)
         case 1 where selectsDivisor:
-            state.divisor = state.divisor & 0x00FF | UInt16(value) << 8
+            registers.divisor = registers.divisor & 0x00FF | UInt16(value) << 8
         case 1:
             let enabled = value & Enable.all
-            let isNew = enabled & ~state.interruptEnable
-            state.interruptEnable = enabled
-            if isNew & Enable.transmitter != 0 && isDrained { state.transmitterInterrupt = true }
+            let isNew = enabled & ~registers.interruptEnable
+            registers.interruptEnable = enabled
+            if isNew & Enable.transmitter != 0 && isDrained {
+                registers.transmitterInterrupt = true
+            }
         case 2:
-            state.fifoControl = value & FIFO.kept
-            if value & FIFO.clearReceived != 0 { state.received = [] }
-        case 3: state.lineControl = value
-        case 4: state.modemControl = value & 0x1F
-        case 7: state.scratch = value
+            registers.fifoControl = value & FIFO.kept
+            if value & FIFO.clearReceived != 0 { registers.received = [] }
+        case 3: registers.lineControl = value
+        case 4: registers.modemControl = value & 0x1F
+        case 7: registers.scratch = value
         default: break  // status registers are not written
         }
         return nil
@@ -86,16 +96,16 @@ package struct SerialPort: Equatable, Sendable {
     /// - Returns: The byte.
     package mutating func read(_ register: UInt16) -> UInt8 {
         switch register & 7 {
-        case 0 where selectsDivisor: return UInt8(state.divisor & 0xFF)
-        case 0: return state.received.isEmpty ? 0 : state.received.removeFirst()
-        case 1 where selectsDivisor: return UInt8(state.divisor >> 8)
-        case 1: return state.interruptEnable
+        case 0 where selectsDivisor: return UInt8(registers.divisor & 0xFF)
+        case 0: return registers.received.isEmpty ? 0 : registers.received.removeFirst()
+        case 1 where selectsDivisor: return UInt8(registers.divisor >> 8)
+        case 1: return registers.interruptEnable
         case 2: return identify()
-        case 3: return state.lineControl
-        case 4: return state.modemControl
+        case 3: return registers.lineControl
+        case 4: return registers.modemControl
         case 5: return lineStatus()
         case 6: return modemStatus
-        default: return state.scratch
+        default: return registers.scratch
         }
     }
 }
@@ -131,50 +141,52 @@ extension SerialPort {
         case timeout = 0x0C
     }
 
-    private var selectsDivisor: Bool { state.lineControl & 0x80 != 0 }
-    private var hasFIFO: Bool { state.fifoControl & FIFO.enabled != 0 }
-    private var isLoop: Bool { state.modemControl & 0x10 != 0 }
+    private var selectsDivisor: Bool { registers.lineControl & 0x80 != 0 }
+    private var hasFIFO: Bool { registers.fifoControl & FIFO.enabled != 0 }
+    private var isLoop: Bool { registers.modemControl & 0x10 != 0 }
 
     private var trigger: Int {
         guard hasFIFO else { return 1 }
-        return [1, 4, 8, 14][Int(state.fifoControl >> 6)]
+        return [1, 4, 8, 14][Int(registers.fifoControl >> 6)]
     }
 
     private var cause: Cause {
-        let enabled = state.interruptEnable
-        if state.hasOverrun && enabled & Enable.lineStatus != 0 { return .lineStatus }
-        if enabled & Enable.receiver != 0 && !state.received.isEmpty {
-            return state.received.count >= trigger ? .received : .timeout
+        let enabled = registers.interruptEnable
+        if registers.hasOverrun && enabled & Enable.lineStatus != 0 { return .lineStatus }
+        if enabled & Enable.receiver != 0 && !registers.received.isEmpty {
+            return registers.received.count >= trigger ? .received : .timeout
         }
-        if state.transmitterInterrupt && enabled & Enable.transmitter != 0 { return .transmitter }
+        if registers.transmitterInterrupt && enabled & Enable.transmitter != 0 {
+            return .transmitter
+        }
         return .none
     }
 
     private mutating func identify() -> UInt8 {
         let cause = cause
         // Read is acknowledged.
-        if cause == .transmitter { state.transmitterInterrupt = false }
+        if cause == .transmitter { registers.transmitterInterrupt = false }
         return cause.rawValue | (hasFIFO ? 0xC0 : 0)
     }
 
     private mutating func lineStatus() -> UInt8 {
         var status: UInt8 = isDrained ? Line.transmitterEmpty : 0
-        if !state.received.isEmpty { status |= Line.dataReady }
-        if state.hasOverrun { status |= Line.overrun }
-        state.hasOverrun = false
+        if !registers.received.isEmpty { status |= Line.dataReady }
+        if registers.hasOverrun { status |= Line.overrun }
+        registers.hasOverrun = false
         return status
     }
 
     /// Carrier, data set ready, clear to send; in loopback what the guest itself has set.
     private var modemStatus: UInt8 {
         guard isLoop else { return 0xB0 }
-        let control = state.modemControl
+        let control = registers.modemControl
         return (control & 0x01) << 5 | (control & 0x02) << 3 | (control & 0x0C) << 4
     }
 
     private mutating func transmit(_ value: UInt8) -> UInt8? {
         // Gone at once: the transmitter is empty again.
-        state.transmitterInterrupt = isDrained
+        registers.transmitterInterrupt = isDrained
         if isLoop {
             take(value)
             return nil
@@ -184,9 +196,9 @@ extension SerialPort {
 
     private mutating func take(_ byte: UInt8) {
         guard receiveRoom > 0 else {
-            state.hasOverrun = true
+            registers.hasOverrun = true
             return
         }
-        state.received.append(byte)
+        registers.received.append(byte)
     }
 }

@@ -119,6 +119,14 @@ struct `A serial port` {
         for register: UInt16 in 0..<8 { #expect(again.read(register) == port.read(register)) }
     }
 
+    @Test mutating func `interrupts at once elsewhere when it was saved full`() {
+        _ = port.write(0x02, to: 1)
+        _ = port.read(2)
+        port.transmitterBecame(drained: false)
+        #expect(!port.interruptIsPending)
+        #expect(SerialPort(port.state).interruptIsPending)
+    }
+
     @Test mutating func `survives any access in any order`() {
         var seed: UInt64 = 0x9E37_79B9_7F4A_7C15
         for _ in 0..<100_000 {

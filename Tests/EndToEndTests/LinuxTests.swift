@@ -116,9 +116,11 @@ extension EndToEndTests {
             )
             _ = try destination.address(within: 120)
             let atArrival = LinuxGuest.reports(console).count
-            try LinuxGuest.wait(for: "reports after the arrival") {
+            let goesOn = waitUntil(within: 20) {
                 LinuxGuest.reports(console).count >= atArrival + 3 || !destination.isRunning
             }
+            // A guest that stands still after a migration is worth a look.
+            #expect(goesOn, "\(destination.log)\n\(LinuxGuest.text(console))")
             #expect(try destination.end(by: SIGTERM) == .exited(0), "\(destination.log)")
             return try expectSuccess(from: source, to: destination)
         }

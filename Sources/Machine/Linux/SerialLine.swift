@@ -74,8 +74,11 @@ final class SerialLine: Sendable {
     func load(_ state: SerialState) {
         line.withLock { line in
             line.port = SerialPort(state)
-            // The controllers' state holds the line as it was.
-            line.level = line.port.interruptIsPending ? .high : .low
+            // An edge for what is pending, although the controllers may have had it already: one
+            // too many is found to be for nothing, one too few would never be noticed.
+            line.level = .low
+            virtualMachine.setInterruptLine(Self.interrupt, .low)
+            update(&line)
         }
     }
 
