@@ -2,7 +2,6 @@
 
 internal import CLinux
 internal import Glibc
-private import Synchronization
 
 /// Threads that are started for one purpose and joined together.
 ///
@@ -15,7 +14,7 @@ package final class ThreadGroup: Sendable {
         func join() { thread.take()?.join() }
     }
 
-    private let members = Mutex<[Member]>([])
+    private let members = Locked<[Member]>([])
 
     /// No threads yet.
     package init() {}

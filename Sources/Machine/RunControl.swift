@@ -34,7 +34,7 @@ final class RunControl: Sendable {
     let memory: GuestRAM
 
     private let firstRunNanoseconds = Atomic<UInt64>(0)
-    private let firstEnding = Mutex<GuestEnding?>(nil)
+    private let firstEnding = Locked<GuestEnding?>(nil)
 
     init(memory: GuestRAM) throws(SystemError) {
         self.memory = memory

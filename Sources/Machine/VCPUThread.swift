@@ -17,7 +17,7 @@ final class VCPUThread: Sendable {
     private let guest: any Guest
     private let control: RunControl
     private let faultExits: FaultExits
-    private let thread = Mutex<Thread?>(nil)
+    private let thread = Locked<Thread?>(nil)
     /// The last order seen outside KVM_RUN; written by the thread.
     private let acknowledgedOrder = Atomic<UInt32>(.max)
     /// When the thread last left KVM_RUN; written by the thread.

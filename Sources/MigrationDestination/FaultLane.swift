@@ -66,11 +66,9 @@ final class OwnFaultLane: FaultLane, @unchecked Sendable {
 /// the answers of all, calls whose pages have come, and when its own has come leaves the receiving
 /// end to another: no thread stands between a vCPU and its page.
 final class SharedFaultLane: FaultLane, @unchecked Sendable {
-    // Sendable: `receiver` is only touched by the thread that has set `isReceiving`, `sender` by the
-    // one that has the lock.
+    // Sendable: `receiver` is only touched by the thread that has set `isReceiving`.
     private let memory: IncomingMemory
-    private let sending = FutexLock()
-    private var sender: RequestSender
+    private let sender: Locked<RequestSender>
     private var receiver: AnswerReceiver
     private let isReceiving = Atomic<Bool>(false)
     /// Pages that are still to be answered.
@@ -95,7 +93,7 @@ final class SharedFaultLane: FaultLane, @unchecked Sendable {
     ///   - seats: How many vCPUs share it.
     init(_ lane: any Lane, into memory: IncomingMemory, seats: Int) {
         self.memory = memory
-        sender = RequestSender(memory, on: lane, capacity: 1)
+        sender = Locked(RequestSender(memory, on: lane, capacity: 1))
         receiver = AnswerReceiver(lane, into: memory, wake: .onlyKnownWaiters)
         self.seats = (0..<seats).map { _ in Seat() }
     }
@@ -111,7 +109,7 @@ final class SharedFaultLane: FaultLane, @unchecked Sendable {
         place.seen.store(span.seen.nanoseconds, ordering: .releasing)
         // Before the request: its answer may come at once, to another thread.
         outstanding.wrappingAdd(memory.ram.backing.pagesPerHostPage, ordering: .relaxed)
-        try sending.withLock { () throws(MigrationError) in
+        try sender.withLock { sender throws(MigrationError) in
             sender.add(page, .vCPU)
             try sender.send(seen: span.seen)
         }

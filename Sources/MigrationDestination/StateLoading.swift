@@ -2,11 +2,10 @@
 
 internal import LinuxSystem
 internal import Machine
-private import Synchronization
 
 /// The outcome of loading a state, on its way from the loading thread to the steering one.
 final class StateLoading: Sendable {
-    private let outcome = Mutex<Result<Void, MachineError>?>(nil)
+    private let outcome = Locked<Result<Void, MachineError>?>(nil)
     private let isDone = FutexWord(0)
 
     /// Reports the outcome; called once, by the loading thread.

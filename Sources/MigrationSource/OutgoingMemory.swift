@@ -30,7 +30,7 @@ package final class OutgoingMemory: Sendable {
     private let lastRequestTime = Atomic<UInt64>(0)
     private let hints = PrefetchHints()
     private let isCapped = Atomic<Bool>(false)
-    private let cap = Mutex<TokenBucket?>(nil)
+    private let cap = Locked<TokenBucket?>(nil)
     private let pagesEachRequest = Atomic<Int>(1)
     private let prefetch = Atomic<Int>(0)
     /// A ``StreamGate`` in the lowest bits; above them a count of what streaming threads may have

@@ -2,7 +2,6 @@
 
 package import LinuxSystem
 package import MigrationWire
-private import Synchronization
 
 /// What went wrong first on any of a session's threads.
 ///
@@ -14,7 +13,7 @@ package final class FirstFailure: Sendable {
         case closed
     }
 
-    private let state = Mutex<State>(.none)
+    private let state = Locked<State>(.none)
 
     /// Readable once there is a failure.
     package let event: EventFD

@@ -5,7 +5,6 @@ internal import Devices
 internal import KVM
 internal import LinuxSystem
 internal import MigrationWire
-internal import Synchronization
 
 /// What a Linux kernel expects of a PC beside memory, processors and interrupt controllers: a
 /// serial port, and ports to power off and reset by.
@@ -14,7 +13,7 @@ internal import Synchronization
 /// go nowhere.
 final class LinuxGuest: Guest {
     private let serial: SerialLine
-    private let power = Mutex(PowerPorts())
+    private let power = Locked(PowerPorts())
 
     init(_ virtualMachine: VirtualMachine, console: ConsoleTarget) throws(SystemError) {
         serial = try SerialLine(virtualMachine, console: console)

@@ -3,7 +3,6 @@
 internal import Devices
 internal import KVM
 internal import LinuxSystem
-internal import Synchronization
 
 /// The guest's serial port with what it hangs on: its interrupt line, and a thread that carries
 /// bytes to and from the other end of the console.
@@ -27,9 +26,9 @@ final class SerialLine: Sendable {
         var isStopping = false
     }
 
-    private let line = Mutex(Line())
+    private let line = Locked(Line())
     private let end: ConsoleEnd
-    private let thread = Mutex<Thread?>(nil)
+    private let thread = Locked<Thread?>(nil)
     /// There is output, room for input, or an order to stop.
     private let work: EventFD
     private let virtualMachine: VirtualMachine

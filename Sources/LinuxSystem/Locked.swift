@@ -3,21 +3,25 @@
 internal import CLinux
 internal import Synchronization
 
-/// A lock for a few instructions, or one system call, that several threads of this process want.
+/// A value that one thread of this process uses at a time: for a few instructions, or one system
+/// call.
 ///
-/// No system call unless two threads want it at once. ThreadSanitizer sees what it orders, which
-/// it does not of `Synchronization.Mutex` once threads have to wait for each other.
-@safe package final class FutexLock: @unchecked Sendable {
-    // Sendable: the only state is the atomic word, at an address that never moves.
+/// No system call unless two threads want it at once. `Synchronization.Mutex` in all but one thing:
+/// ThreadSanitizer sees what this orders, also once threads have to wait for each other.
+@safe package final class Locked<Value: ~Copyable>: @unchecked Sendable {
+    // Sendable: the value is only touched by the thread that has taken the word, an atomic at an
+    // address that never moves.
     private let word: UnsafeMutablePointer<Atomic<UInt32>>
+    private var value: Value
 
-    private static let free: UInt32 = 0
-    private static let taken: UInt32 = 1
+    private static var free: UInt32 { 0 }
+    private static var taken: UInt32 { 1 }
     /// Taken, and somebody may sleep.
-    private static let wanted: UInt32 = 2
+    private static var wanted: UInt32 { 2 }
 
-    /// A free lock.
-    package init() {
+    /// Nobody uses the value.
+    package init(_ value: consuming sending Value) {
+        self.value = value
         unsafe word = .allocate(capacity: 1)
         unsafe word.initialize(to: Atomic(Self.free))
     }
@@ -27,17 +31,17 @@ internal import Synchronization
         unsafe word.deallocate()
     }
 
-    /// Runs something that no other thread may run meanwhile.
+    /// Uses the value while no other thread does.
     ///
-    /// - Parameter body: Must not take the same lock.
+    /// - Parameter body: Must not use the same value once more.
     /// - Returns: What it returns.
     /// - Throws: What it throws.
     package func withLock<Result: ~Copyable, Failure>(
-        _ body: () throws(Failure) -> Result
-    ) throws(Failure) -> Result {
+        _ body: (inout Value) throws(Failure) -> sending Result
+    ) throws(Failure) -> sending Result {
         lock()
         defer { unlock() }
-        return try body()
+        return try body(&value)
     }
 
     private func lock() {
@@ -55,7 +59,7 @@ internal import Synchronization
 
     private func unlock() {
         if unsafe word.pointee.exchange(Self.free, ordering: .releasing) == Self.wanted {
-            // One is enough: it marks the lock as wanted again.
+            // One is enough: it marks the word as wanted again.
             _ = unsafe clinux_futex_wake(UnsafePointer<UInt32>(OpaquePointer(word)), 1)
         }
     }
