@@ -120,7 +120,9 @@ struct LaneExperiments {
         }
         .filter { isAsked($0.0, plan) }
         if metrics.isEmpty { return [] }
-        let cost = try RecordingCost()
+        let cost = try RecordingCost(
+            pageCount: min(plan.latencyPageCount, RecordingCost.mostPages)
+        )
         return metrics.map { metric, medium in
             Experiment(metric: metric) { number in
                 // Either comes first in turn.

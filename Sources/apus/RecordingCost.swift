@@ -10,15 +10,21 @@ internal import Telemetry
 struct RecordingCost {
     private let source: GuestRAM
 
-    /// Pages fetched in one measurement.
-    private static let pageCount = 65_536
-    /// Pages before the steady state: buffers and histograms are used for the first time.
-    private static let warmUp = 8192
+    /// Most pages fetched in one measurement.
+    static let mostPages = 65_536
 
-    init() throws {
-        let layout = try GuestLayout.pc(byteCount: Self.pageCount << GuestPage.shift)
+    /// Pages fetched in one measurement.
+    private let pageCount: Int
+    /// Of these, those before the steady state: buffers and histograms are used for the first time.
+    private var warmUp: Int { pageCount / 8 }
+
+    /// - Parameter pageCount: Pages fetched in one measurement.
+    /// - Throws: What this host lacks.
+    init(pageCount: Int) throws {
+        self.pageCount = pageCount
+        let layout = try GuestLayout.pc(byteCount: pageCount << GuestPage.shift)
         source = try GuestRAM(layout: layout, backing: .anonymous)
-        for number in 0..<Self.pageCount {
+        for number in 0..<pageCount {
             let page = unsafe source.bytes(of: PageRange(first: PageIndex(number), count: 1))
             unsafe PagePattern.mixed.fill(page, of: PageIndex(number))
         }
@@ -35,15 +41,16 @@ struct RecordingCost {
         let pair = try FetchingPair(source, over: medium, prefetchPages: 0)
         defer { pair.end() }
         let ring = isRecording ? FaultSpanRing() : nil
+        let (pageCount, warmUp) = (pageCount, warmUp)
         let nanoseconds = try pair.fetch(recordingInto: ring) { server -> UInt64? in
             var start = MonotonicTime.now
-            for number in 0..<Self.pageCount {
-                if number == Self.warmUp { start = .now }
+            for number in 0..<pageCount {
+                if number == warmUp { start = .now }
                 guard server.serve(UInt64(number) << UInt64(GuestPage.shift)) else { return nil }
                 server.reenters()
             }
             return MonotonicTime.now.nanoseconds(since: start)
         }
-        return Double(Self.pageCount - Self.warmUp) * 1e9 / Double(max(1, nanoseconds))
+        return Double(pageCount - warmUp) * 1e9 / Double(max(1, nanoseconds))
     }
 }

@@ -13,13 +13,20 @@ package enum Command {
 
     /// Runs a program found in PATH.
     ///
+    /// - Parameters:
+    ///   - words: The program and its arguments.
+    ///   - seconds: When it is ended, with exit code 124.
     /// - Returns: Its exit code, and what it wrote to both outputs.
-    package static func run(_ words: [String]) -> (code: Int32, text: String) {
+    package static func run(
+        _ words: [String],
+        within seconds: Int = 20
+    ) -> (code: Int32, text: String) {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         // Debian keeps administrators' programs out of other users' PATH.
         process.arguments =
-            ["timeout", "20", "env", "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"] + words
+            ["timeout", "\(seconds)", "env", "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"]
+            + words
         let pipe = Pipe()
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = pipe

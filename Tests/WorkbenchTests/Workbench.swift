@@ -17,7 +17,8 @@ enum Workbench {
     ///
     /// - Returns: Its exit code, and what it wrote to both outputs.
     static func lanes(_ flags: [String]) -> (code: Int32, text: String) {
-        Command.run([Command.pathOfProduct("apus"), "bench", "lanes"] + flags)
+        // Requests wait for each other: this takes 12 s on a machine with nothing else to do.
+        Command.run([Command.pathOfProduct("apus"), "bench", "lanes"] + flags, within: 60)
     }
 
     /// Runs `apus report`.
