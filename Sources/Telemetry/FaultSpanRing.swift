@@ -66,8 +66,7 @@ private import Synchronization
     }
 }
 
-/// A span in half a cache line: every line that is written for a fault costs the fault path some
-/// hundred nanoseconds.
+/// A span in half a cache line, so that the fault path writes, and the ring keeps, little.
 ///
 /// Stages are kept as what has passed since the beginning, 4.2 s at the most; the whole is exact.
 private struct PackedSpan {
