@@ -8,8 +8,6 @@ package import LinuxSystem
 /// For one thread. A histogram takes 230 KiB, and there is one for each kind of fault, and stage
 /// of it, that has been seen.
 package struct FaultAccount {
-    /// The first faults, one by one.
-    package private(set) var first: [FaultSample] = []
     /// Faults by when they ended.
     package private(set) var series: FaultSeries?
     /// By kind, and by kind and stage: arrays, since a dictionary costs more than a histogram.
@@ -18,6 +16,8 @@ package struct FaultAccount {
         repeating: nil,
         count: FaultKind.allCases.count * FaultStage.allCases.count
     )
+    /// The first faults of each ring.
+    private var samples: [FaultSample] = []
     private let clocks: ClockRelation
 
     /// Faults of a ring whose stages count, each time it is emptied.
@@ -45,24 +45,16 @@ package struct FaultAccount {
     ///   - vCPU: Whose faults they are; nil for userfaults.
     package mutating func take(from ring: FaultSpanRing, vCPU: Int?) {
         let every = max(1, ring.count / Self.mostTakenApart)
-        var number = 0
-        ring.drain { span in
-            add(span, vCPU: vCPU, isTakenApart: number % every == 0)
-            number += 1
+        ring.drain { number, span in
+            add(span, isTakenApart: number % every == 0)
+            if number < Self.mostSamples { samples.append(FaultSample(span, vCPU: vCPU)) }
         }
     }
 
-    /// Adds one fault.
-    ///
-    /// - Parameters:
-    ///   - span: When its stages were.
-    ///   - vCPU: Whose it was; nil for a userfault, and then its time counts as nobody's.
-    ///   - isTakenApart: Whether its stages count, too.
-    package mutating func add(_ span: FaultSpan, vCPU: Int?, isTakenApart: Bool = true) {
+    private mutating func add(_ span: FaultSpan, isTakenApart: Bool) {
         latencies.record(span.nanoseconds, at: span.kind.index)
         if isTakenApart { addStages(of: span) }
         series?.add(span)
-        if first.count < Self.mostSamples { first.append(FaultSample(span, vCPU: vCPU)) }
     }
 
     private mutating func addStages(of span: FaultSpan) {
@@ -78,6 +70,11 @@ package struct FaultAccount {
 
     private static func index(_ kind: FaultKind, _ stage: FaultStage) -> Int {
         kind.index * FaultStage.allCases.count + stage.rawValue
+    }
+
+    /// The first faults of all, one by one in the order in which they began.
+    package var first: [FaultSample] {
+        Array(samples.sorted { $0.seen < $1.seen }.prefix(Self.mostSamples))
     }
 
     /// Faults that were requested, whoever touched the page: from beginning to end.

@@ -10,12 +10,9 @@ private import Synchronization
 @safe package final class FaultSpanRing: @unchecked Sendable {
     // Sendable: a slot is written before `written` passes it, and read before `drained` does.
     private let slots: UnsafeMutablePointer<PackedSpan>
-    /// Positions of the recording thread, and of the draining one, which neither looks up more often
-    /// than it must: each time, the other's cache line has to come over.
     private let written = Atomic<Int>(0)
-    private var knownDrained = 0
-    private let lost = Atomic<Int>(0)
     private let drained = Atomic<Int>(0)
+    private let lost = Atomic<Int>(0)
 
     /// Spans that fit; drained ten times a second, this is room for 160 thousand a second.
     private static let capacity = 1 << 14
@@ -41,12 +38,9 @@ private import Synchronization
     /// Adds a span; for the stamping thread.
     package func record(_ span: FaultSpan) {
         let position = written.load(ordering: .relaxed)
-        if position - knownDrained >= Self.capacity {
-            knownDrained = drained.load(ordering: .acquiring)
-            guard position - knownDrained < Self.capacity else {
-                lost.wrappingAdd(1, ordering: .relaxed)
-                return
-            }
+        guard position - drained.load(ordering: .acquiring) < Self.capacity else {
+            lost.wrappingAdd(1, ordering: .relaxed)
+            return
         }
         unsafe (slots + position % Self.capacity).initialize(to: PackedSpan(span))
         // Pairs with the acquire in `drain`.
@@ -54,11 +48,13 @@ private import Synchronization
     }
 
     /// Takes out what has been recorded, oldest first; for the thread that counts.
-    package func drain(_ take: (FaultSpan) -> Void) {
+    ///
+    /// - Parameter take: Is given each span, and its number among all that the ring has held.
+    package func drain(_ take: (_ number: Int, _ span: FaultSpan) -> Void) {
         let end = written.load(ordering: .acquiring)
         var position = drained.load(ordering: .relaxed)
         while position < end {
-            take(unsafe slots[position % Self.capacity].span)
+            take(position, unsafe slots[position % Self.capacity].span)
             position += 1
         }
         // Pairs with the acquire in `record`: the slots may be written again.

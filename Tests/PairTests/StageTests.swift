@@ -61,7 +61,7 @@ struct StageTests {
         fetching.joinAll()
         #expect(served.load(ordering: .relaxed) == 20)
         var account = FaultAccount(clocks: .same)
-        ring.drain { account.add($0, vCPU: 0) }
+        account.take(from: ring, vCPU: 0)
         let times = try #require(account.times.first { $0.kind == .exit })
         #expect(times.latency.count == 20)
         for stage in FaultStage.allCases {

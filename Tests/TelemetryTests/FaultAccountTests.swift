@@ -19,9 +19,19 @@ import Testing
         return span
     }
 
+    /// An account of these faults of one vCPU.
+    private func account(
+        of spans: [FaultSpan],
+        clocks: ClockRelation = .same,
+        vCPU: Int? = 0
+    ) -> FaultAccount {
+        var account = FaultAccount(clocks: clocks)
+        account.add(spans, vCPU: vCPU)
+        return account
+    }
+
     @Test func `each stage is the time since the stage before it`() throws {
-        var account = FaultAccount(clocks: .same)
-        account.add(span(), vCPU: 0)
+        let account = account(of: [span()])
         let times = try #require(account.times.first)
         #expect(account.times.count == 1)
         #expect(times.kind == .exit)
@@ -34,8 +44,7 @@ import Testing
     }
 
     @Test func `another host's clock is not compared, and its stage is in the next one`() throws {
-        var account = FaultAccount(clocks: .unrelated)
-        account.add(span(), vCPU: 0)
+        let account = account(of: [span()], clocks: .unrelated)
         let times = try #require(account.times.first)
         #expect(times.served == nil)
         #expect(times.received?.maximumNanoseconds == 5000)
@@ -44,8 +53,7 @@ import Testing
     @Test func `a served instant out of order costs no stage less than nothing`() throws {
         var late = span()
         late.served = MonotonicTime(nanoseconds: 1)
-        var account = FaultAccount(clocks: .same)
-        account.add(late, vCPU: 0)
+        let account = account(of: [late])
         let times = try #require(account.times.first)
         #expect(times.served?.maximumNanoseconds == 1)
         #expect(times.received?.maximumNanoseconds == 5000)
@@ -53,8 +61,8 @@ import Testing
 
     @Test func `userfaults have no re-entry, and waits no stages`() throws {
         var account = FaultAccount(clocks: .same)
-        account.add(span(.userfault), vCPU: nil)
-        account.add(span(.exitAwaited), vCPU: 1)
+        account.add([span(.userfault)], vCPU: nil)
+        account.add([span(.exitAwaited, start: 2000)], vCPU: 1)
         #expect(account.times.map(\.kind) == [.exitAwaited, .userfault])
         #expect(account.times[0].sent == nil)
         #expect(account.times[1].reentered == nil)
@@ -66,13 +74,12 @@ import Testing
 
     @Test func `the series counts faults by when they ended`() throws {
         var account = FaultAccount(clocks: .same)
-        account.add(span(start: 500), vCPU: 0)
+        account.add([span(start: 500)], vCPU: 0)
         account.beginSeries(at: MonotonicTime(nanoseconds: 1_000_000))
-        for start in [1000, 1001, 25_000, 10_980, 10_990] as [UInt64] {
-            account.add(span(start: start), vCPU: 0)
-        }
+        let starts: [UInt64] = [1000, 1001, 25_000, 10_980, 10_990]
+        account.add(starts.map { span(start: $0) }, vCPU: 0)
         // Beyond the end of all series.
-        account.add(span(start: 121_000_000), vCPU: 0)
+        account.add([span(start: 121_000_000)], vCPU: 0)
         let series = try #require(account.series)
         #expect(series.count == [3, 1, 1])
         #expect(series.blockedMicroseconds == [45, 15, 15])
@@ -94,22 +101,29 @@ import Testing
         #expect(account.times.first?.installed?.count == 3049)
     }
 
-    @Test func `only the first faults are kept one by one`() {
+    @Test func `the first faults of all vCPUs are kept one by one, whoever is asked first`() {
         var account = FaultAccount(clocks: .same)
-        for start in 0..<1000 { account.add(span(start: UInt64(start)), vCPU: 0) }
-        #expect(account.first.count == 256)
-        #expect(account.first.last?.seen == MonotonicTime(nanoseconds: 255_000))
+        // vCPU 0 has the even instants, vCPU 1 the odd ones, and each in two goes.
+        let rings = [FaultSpanRing(), FaultSpanRing()]
+        for go in 0..<2 {
+            for vCPU in 0..<2 {
+                let starts = (go * 300..<(go + 1) * 300).map { UInt64($0 * 2 + vCPU) }
+                account.add(starts.map { span(start: $0) }, vCPU: vCPU, to: rings[vCPU])
+            }
+        }
+        #expect(account.first.map { $0.seen.nanoseconds / 1000 } == (0..<256).map { UInt64($0) })
+        #expect(account.first.map(\.vCPU) == (0..<256).map { $0 % 2 })
     }
 
     @Test func `a ring hands over in order what it has room for, and counts the rest`() {
         let ring = FaultSpanRing()
         for start in 0..<20_000 { ring.record(span(start: UInt64(start))) }
         var seen: [UInt64] = []
-        ring.drain { seen.append($0.seen.nanoseconds / 1000) }
+        ring.drain { seen.append($1.seen.nanoseconds / 1000) }
         #expect(seen == (0..<16_384).map { UInt64($0) })
         #expect(ring.lostCount == 20_000 - 16_384)
         ring.record(span(start: 77))
-        ring.drain { seen.append($0.seen.nanoseconds / 1000) }
+        ring.drain { seen.append($1.seen.nanoseconds / 1000) }
         #expect(seen.count == 16_385)
         #expect(seen.last == 77)
     }
@@ -127,7 +141,7 @@ import Testing
         var last: UInt64?
         var taken = 0
         while taken + ring.lostCount < Int(count) {
-            ring.drain { span in
+            ring.drain { _, span in
                 let start = span.seen.nanoseconds / 1000
                 #expect(last.map { $0 < start } ?? true)
                 #expect(span.ended.nanoseconds == span.seen.nanoseconds + 15_000)
@@ -136,5 +150,17 @@ import Testing
             }
         }
         threads.joinAll()
+    }
+}
+
+extension FaultAccount {
+    /// Adds faults by way of a ring, as everybody does.
+    fileprivate mutating func add(
+        _ spans: [FaultSpan],
+        vCPU: Int?,
+        to ring: FaultSpanRing = FaultSpanRing()
+    ) {
+        for span in spans { ring.record(span) }
+        take(from: ring, vCPU: vCPU)
     }
 }
