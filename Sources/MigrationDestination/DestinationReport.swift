@@ -65,11 +65,12 @@ extension MigrationReport {
             faults.exitsOnInstalled = UInt64(counts.exitsOnInstalled)
             faults.continued = UInt64(counts.continued)
             faults.populated = UInt64(counts.populated)
-            faults.blockedMicroseconds = counts.blockedNanoseconds / 1000
         }
         if let blockTimes {
             faults.overlappedBlockMicroseconds = blockTimes.overlappedNanoseconds / 1000
-            faults.vCPUBlockMicroseconds = blockTimes.perVCPU.map { $0 / 1000 }
+            let each = blockTimes.perVCPU
+            faults.vCPUBlockMicroseconds = each.map { $0 / 1000 }
+            faults.blockedMicroseconds = each.reduce(0, +) / 1000
         }
         let latency = account.requested
         faults.latency = latency.count > 0 ? LatencySummary(latency) : nil

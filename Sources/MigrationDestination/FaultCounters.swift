@@ -14,7 +14,6 @@ package final class FaultCounters: Sendable {
     private let exitsOnInstalled = Atomic<Int>(0)
     private let continued = Atomic<Int>(0)
     private let populated = Atomic<Int>(0)
-    private let blockedNanoseconds = Atomic<UInt64>(0)
 
     /// A userfaultfd event was read.
     func countUserfault(by waiter: RequestClass) {
@@ -40,11 +39,6 @@ package final class FaultCounters: Sendable {
     /// An installed page was populated again.
     func countPopulated() { populated.wrappingAdd(1, ordering: .relaxed) }
 
-    /// A vCPU stood still so long between an exit and its re-entry.
-    func countBlocked(nanoseconds: UInt64) {
-        blockedNanoseconds.wrappingAdd(nanoseconds, ordering: .relaxed)
-    }
-
     /// The counts so far.
     package var totals: FaultTotals {
         FaultTotals(
@@ -54,8 +48,7 @@ package final class FaultCounters: Sendable {
             exitsAwaited: exitsAwaited.load(ordering: .relaxed),
             exitsOnInstalled: exitsOnInstalled.load(ordering: .relaxed),
             continued: continued.load(ordering: .relaxed),
-            populated: populated.load(ordering: .relaxed),
-            blockedNanoseconds: blockedNanoseconds.load(ordering: .relaxed)
+            populated: populated.load(ordering: .relaxed)
         )
     }
 }
@@ -76,6 +69,4 @@ package struct FaultTotals {
     package let continued: Int
     /// Installed pages that were populated again.
     package let populated: Int
-    /// Time that vCPUs spent between exits and re-entries, added up.
-    package let blockedNanoseconds: UInt64
 }

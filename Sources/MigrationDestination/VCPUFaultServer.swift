@@ -90,7 +90,6 @@ package final class VCPUFaultServer: MemoryFaultServer, @unchecked Sendable {
     package func reenters() {
         span.ended = .now
         memory.blockTimes.end(vCPU, at: span.ended)
-        memory.faults.countBlocked(nanoseconds: span.nanoseconds)
         ring?.record(span)
     }
 

@@ -18,7 +18,7 @@ package struct FaultCounts: Codable, Equatable, Sendable {
     package var continued: UInt64?
     /// Installed pages populated again (`MADV_POPULATE_WRITE` or `_READ`).
     package var populated: UInt64?
-    /// Time between exits and re-entries, added up over all vCPUs.
+    /// Time during which vCPUs were blocked on absent pages, added up over all of them.
     package var blockedMicroseconds: UInt64?
     /// Time during which all vCPUs were blocked on absent pages (QEMU's `postcopy-blocktime`).
     package var overlappedBlockMicroseconds: UInt64?
