@@ -16,13 +16,8 @@ final class BulkStream {
 
     /// Memory of a source, full of pages that LZ4 halves.
     init(pageCount: Int) throws {
-        let layout = try GuestLayout.pc(byteCount: pageCount << GuestPage.shift)
-        source = try GuestRAM(layout: layout, backing: .anonymous)
+        source = try PagePattern.mixed.memory(pageCount: pageCount)
         frames = try ReadyFrames(of: .mixed)
-        for number in 0..<pageCount {
-            let page = unsafe source.bytes(of: PageRange(first: PageIndex(number), count: 1))
-            unsafe PagePattern.mixed.fill(page, of: PageIndex(number))
-        }
     }
 
     /// Pages in a second, from the moment the stream is let go to its end.

@@ -12,6 +12,21 @@ enum PagePattern: String {
     /// do, and makes less than half of it.
     case mixed
 
+    /// Memory of a source, full of such pages.
+    ///
+    /// - Parameter pageCount: Above zero.
+    /// - Returns: Anonymous memory.
+    /// - Throws: What this host lacks.
+    func memory(pageCount: Int) throws -> GuestRAM {
+        let layout = try GuestLayout.pc(byteCount: pageCount << GuestPage.shift)
+        let memory = try GuestRAM(layout: layout, backing: .anonymous)
+        for number in 0..<pageCount {
+            let page = unsafe memory.bytes(of: PageRange(first: PageIndex(number), count: 1))
+            unsafe fill(page, of: PageIndex(number))
+        }
+        return memory
+    }
+
     /// Writes one page; no two pages are alike, unless they are zero.
     @unsafe func fill(_ bytes: UnsafeMutableRawBufferPointer, of page: PageIndex) {
         let words = unsafe bytes.assumingMemoryBound(to: UInt64.self)

@@ -14,20 +14,14 @@ struct RecordingCost {
     static let mostPages = 65_536
 
     /// Pages fetched in one measurement.
-    private let pageCount: Int
+    private var pageCount: Int { source.layout.pageCount }
     /// Of these, those before the steady state: buffers and histograms are used for the first time.
     private var warmUp: Int { pageCount / 8 }
 
     /// - Parameter pageCount: Pages fetched in one measurement.
     /// - Throws: What this host lacks.
     init(pageCount: Int) throws {
-        self.pageCount = pageCount
-        let layout = try GuestLayout.pc(byteCount: pageCount << GuestPage.shift)
-        source = try GuestRAM(layout: layout, backing: .anonymous)
-        for number in 0..<pageCount {
-            let page = unsafe source.bytes(of: PageRange(first: PageIndex(number), count: 1))
-            unsafe PagePattern.mixed.fill(page, of: PageIndex(number))
-        }
+        source = try PagePattern.mixed.memory(pageCount: pageCount)
     }
 
     /// How fast pages come, each of them requested.

@@ -33,12 +33,7 @@ final class RequestLatency {
 
     /// Memory of a source, full of pages that LZ4 halves.
     init(pageCount: Int) throws {
-        let layout = try GuestLayout.pc(byteCount: pageCount << GuestPage.shift)
-        source = try GuestRAM(layout: layout, backing: .anonymous)
-        for number in 0..<pageCount {
-            let page = unsafe source.bytes(of: PageRange(first: PageIndex(number), count: 1))
-            unsafe PagePattern.mixed.fill(page, of: PageIndex(number))
-        }
+        source = try PagePattern.mixed.memory(pageCount: pageCount)
     }
 
     /// Fetches pages until there were enough, or the stream has brought all.
