@@ -3,7 +3,6 @@
 /// What a kernel is told at its start, in the two forms that kernels read.
 struct BootFacts {
     let commandLineAddress: UInt64
-    let commandLineByteCount: Int
     let initrd: Range<UInt64>?
     let tablesAddress: UInt64
     let memory: MemoryMap

@@ -73,7 +73,6 @@ package struct BootPlan: Sendable {
         pieces.append(Piece(address: ACPITables.address, bytes: tables.bytes))
         let facts = BootFacts(
             commandLineAddress: Self.commandLine,
-            commandLineByteCount: line.count,
             initrd: initrd.map { $0..<$0 + UInt64(initrdByteCount ?? 0) },
             tablesAddress: ACPITables.address,
             memory: map

@@ -18,7 +18,7 @@ extension FileDescriptor {
 
     /// Opens a file to add to its end; it is made where there is none.
     ///
-    /// Kernel interface: open(2) with `O_APPEND` and `O_CREAT`, mode 0666 less the umask.
+    /// Kernel interface: open(2) with `O_APPEND` and `O_CREAT`, mode 0644 less the umask.
     package init(appendingTo path: String) throws(SystemError) {
         let result = retryingInterrupts { unsafe clinux_open_appending(path, 0) }
         self.init(owning: try checked(result, "open \(path)"))

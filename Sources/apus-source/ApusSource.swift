@@ -98,6 +98,9 @@ struct ApusSource: ParsableCommand {
                     : "--kernel is for --guest linux"
             )
         }
+        guard guest == .linux || initrd == nil else {
+            throw ValidationError("--initrd is for --guest linux")
+        }
         do {
             try walkerOptions.validate()
         } catch {

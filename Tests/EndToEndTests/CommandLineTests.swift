@@ -40,7 +40,8 @@ struct CommandLineTests {
         ["--heartbeat", "0s"], ["--heartbeat", "61s"], ["--guest-order", "sideways"],
         ["--guest-order", "strided", "--guest-stride", "0"],
         ["--guest-order", "strided", "--guest-stride", "-3"], ["--guest", "linux"],
-        ["--backing", "disk"], ["--no-such-flag"], ["stray"], ["--guest-working-set", "-1M"],
+        ["--kernel", "/dev/null"], ["--initrd", "/dev/null"], ["--backing", "disk"],
+        ["--no-such-flag"], ["stray"], ["--guest-working-set", "-1M"],
     ])
     func `a source with wrong flags says so and exits with 64`(flags: [String]) throws {
         let bench = try Bench()
@@ -88,6 +89,13 @@ struct CommandLineTests {
     @Test func `a kernel and an initrd that are not there are refused in one line`() throws {
         let bench = try Bench()
         try expectRefusal(bench, ["--kernel", "/nowhere/bzImage"], "open /nowhere/bzImage: ")
+        let kernel = bench.folder.file("kernel")
+        try "".write(toFile: kernel, atomically: false, encoding: .utf8)
+        try expectRefusal(
+            bench,
+            ["--kernel", kernel, "--initrd", "/nowhere/initrd"],
+            "open /nowhere/initrd: "
+        )
     }
 
     private func expectRefusal(_ bench: Bench, _ flags: [String], _ text: String) throws {

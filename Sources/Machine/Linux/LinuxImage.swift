@@ -29,12 +29,10 @@ package struct LinuxImage: Sendable {
         commandLine: String
     ) throws(MachineError) {
         do {
-            self.kernel = try KernelImage(try Self.contents(of: kernel))
-            if let initrd {
-                self.initrd = try Self.contents(of: initrd)
-            } else {
-                self.initrd = nil
-            }
+            // Both files first: what is not there is found before what is in them.
+            let image = try Self.contents(of: kernel)
+            self.initrd = try initrd.map { try Self.contents(of: $0) }
+            self.kernel = try KernelImage(image)
         } catch {
             throw MachineError(error)
         }
