@@ -170,7 +170,7 @@ package struct MigrationMetrics: Sendable {
         guard !buckets.isEmpty else { return }
         text.add(
             "apus_migration_fault_latency_seconds",
-            "From a touch of an absent page to its install.",
+            "From a touch of an absent page until its thread goes on.",
             buckets: buckets,
             ends: (1..<buckets.count).map { Double(UInt64(1) << UInt64($0)) / 1e6 },
             sum: Double(latency.meanNanoseconds) * Double(latency.count) / 1e9
