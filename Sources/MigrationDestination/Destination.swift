@@ -93,7 +93,7 @@ package final class Destination {
             try followUp(machine, over: control)
             endThreads(control)
             become(.completed)
-            let report = report(machine, error: nil)
+            let report = reportArrival(of: machine, error: nil)
             return .arrived(ArrivedGuest(machine: machine, identity: identity), report)
         } catch {
             return end(after: error, channel)
@@ -514,7 +514,7 @@ package final class Destination {
             // Every page is here. The guest is not given up for a missing confirmation.
             endThreads(control)
             become(.completed)
-            let report = report(machine, error: error)
+            let report = reportArrival(of: machine, error: error)
             let guest = ArrivedGuest(machine: machine, identity: identity)
             return .unconfirmed(guest, error, report)
         }
@@ -546,6 +546,14 @@ package final class Destination {
         let old = phase
         phase.become(next)
         observer.phaseChanged(from: old.rawValue, to: next.rawValue)
+    }
+
+    /// What is to be said of a guest that goes on here.
+    ///
+    /// Its gaps up to now are in it; those from now on are none of this migration's.
+    private func reportArrival(of machine: Machine, error: MigrationError?) -> MigrationReport {
+        defer { machine.resetGaps() }
+        return report(machine, error: error)
     }
 
     private func report(_ machine: Machine, error: MigrationError?) -> MigrationReport {

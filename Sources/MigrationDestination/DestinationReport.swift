@@ -109,11 +109,19 @@ extension MigrationReport {
         gaps.guestMicroseconds = statistics.map { $0.largestGapNanoseconds / 1000 }.max()
     }
 
+    /// How the guest went on after it had arrived.
+    ///
+    /// - Parameter machine: Where it has run since, up to now.
+    package mutating func takeAftermath(of machine: Machine) {
+        gaps.outsideAfterMicroseconds = machine.largestGap.map { $0.nanoseconds / 1000 }
+        takeProgress(of: machine)
+    }
+
     /// What the guest has got done since it runs here, up to now and a few seconds beyond the last
     /// page at the most.
     ///
-    /// Never touches guest memory. To be called again when there is more to see.
-    package mutating func takeProgress(of machine: Machine) {
+    /// Never touches guest memory.
+    private mutating func takeProgress(of machine: Machine) {
         guard let run = timeline.run else { return }
         let after = Duration.seconds(3)
         let end = min(.now, (timeline.lastPage ?? .now).advanced(by: after))
@@ -126,8 +134,6 @@ extension MigrationReport {
     }
 
     /// Gaps between heartbeats, as stamped outside the guest.
-    ///
-    /// A gap that is still open counts with what has passed of it.
     private mutating func takeGaps(
         of machine: Machine,
         before: [Heartbeat],
@@ -136,16 +142,23 @@ extension MigrationReport {
         gaps.outsideBeforeMicroseconds =
             before.map { $0.largestGapNanoseconds / 1000 }.max()
         guard clocks == .same else { return }
-        let now = MonotonicTime.now
-        let largest = machine.heartbeats.map { $0.largestGap(until: now) }
-            .max { $0.nanoseconds < $1.nanoseconds }
+        let largest = machine.largestGap
         gaps.outsideMicroseconds = largest.map { $0.nanoseconds / 1000 }
         gaps.outsideBegan = largest?.began
     }
 }
 
+extension Machine {
+    /// The largest gap between heartbeats of any vCPU since gaps were last forgotten, one that is
+    /// still open counting with what has passed of it.
+    fileprivate var largestGap: (nanoseconds: UInt64, began: MonotonicTime?)? {
+        let now = MonotonicTime.now
+        return heartbeats.map { $0.largestGap(until: now) }
+            .max { $0.nanoseconds < $1.nanoseconds }
+    }
+}
+
 extension Heartbeat {
-    /// The largest gap, one that is still open counting with what has passed of it.
     fileprivate func largestGap(
         until now: MonotonicTime
     ) -> (nanoseconds: UInt64, began: MonotonicTime?) {

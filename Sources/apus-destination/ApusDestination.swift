@@ -209,7 +209,7 @@ struct ApusDestination: ParsableCommand {
         ) {
             // How the guest went on is part of how it arrived.
             var report = report
-            report.takeProgress(of: guest.machine)
+            report.takeAftermath(of: guest.machine)
             service.write(report)
         }
     }

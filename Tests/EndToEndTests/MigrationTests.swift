@@ -79,6 +79,9 @@ extension EndToEndTests {
             try destination.letGuestRun(milliseconds: 100)
             #expect(try destination.end(by: SIGTERM) == .exited(0), "\(destination.log)")
             let report = try expectSuccess(from: source, to: destination)
+            // The report was written once more, with how the guest went on.
+            #expect((report.gaps.outsideAfterMicroseconds ?? 0) > 0)
+            #expect((report.progress?.iterations ?? []).contains { $0 > 0 })
             #expect(report.machine.backing == shape.to)
             #expect(report.machine.vcpuCount == shape.vCPUs)
             #expect(report.transport.hasPrefix(shape.transport == "tcp" ? "tcp:" : "unix:"))
