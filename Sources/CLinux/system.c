@@ -142,6 +142,11 @@ void clinux_set_thread_name(const char *name) {
 
 int clinux_gettid(void) { return (int)gettid(); }
 
+int clinux_usable_processors(void) {
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) < 0 ? -errno : CPU_COUNT(&set);
+}
+
 int clinux_install_handler(int signal, void (*handler)(int)) {
     struct sigaction action;
     memset(&action, 0, sizeof action);

@@ -33,6 +33,14 @@ package enum Host {
         return max(0, free - promised)
     }
 
+    /// Processors that the calling thread may run on; a host may have more.
+    ///
+    /// Kernel interface: sched_getaffinity(2); all that are online where it does not tell.
+    package static var usableProcessors: Int {
+        let usable = Int(clinux_usable_processors())
+        return usable > 0 ? usable : max(1, sysconf(CInt(_SC_NPROCESSORS_ONLN)))
+    }
+
     /// The most memory this process has had resident so far, in bytes.
     package static var peakResidentBytes: Int {
         kibibytes(of: "VmHWM:", in: "/proc/self/status") ?? 0

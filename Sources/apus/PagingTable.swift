@@ -80,7 +80,7 @@ struct PagingTable: Codable {
         kernel =
             Host.contents(of: "/proc/sys/kernel/osrelease")?
             .trimmingCharacters(in: .whitespacesAndNewlines) ?? "unknown"
-        processors = ProcessInfo.processInfo.activeProcessorCount
+        processors = Host.usableProcessors
         rounds = plan.rounds
         mode = plan.experiments[0].mode
         backing = plan.experiments[0].backing

@@ -13,6 +13,19 @@ import Testing
         #expect(available > 16 << 20 && available < 1 << 50)
     }
 
+    @Test func `processors that may be used are those of the calling thread`() throws {
+        // The kernel's own list, for example "0-3,8".
+        let status = try #require(Host.contents(of: "/proc/thread-self/status"))
+        let lines = status.split(separator: "\n")
+        let line = try #require(lines.first { $0.hasPrefix("Cpus_allowed_list:") })
+        let ranges = try #require(line.split(separator: "\t").last).split(separator: ",")
+        let counts = ranges.map { range in
+            let ends = range.split(separator: "-").compactMap { Int($0) }
+            return (ends.last ?? 0) - (ends.first ?? 0) + 1
+        }
+        #expect(Host.usableProcessors == counts.reduce(0, +))
+    }
+
     @Test func `peak residency grows with what was resident`() throws {
         let before = Host.peakResidentBytes
         #expect(before > 1 << 20)

@@ -107,6 +107,9 @@ int clinux_gettid(void);
 /// Kernel interface: sched_setattr(2); a slice of one's own since Linux 6.12, ignored before.
 int clinux_stand_back(int nice, uint64_t slice_nanoseconds);
 
+/// Processors the caller may run on, or `-errno`. Kernel interface: sched_getaffinity(2).
+int clinux_usable_processors(void);
+
 /// Installs `handler` for `signal` without SA_RESTART, so that blocking calls return EINTR.
 int clinux_install_handler(int signal, void (*handler)(int));
 
