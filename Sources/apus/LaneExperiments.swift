@@ -171,30 +171,39 @@ struct LaneExperiments {
         return result
     }
 
+    /// How often a round installs each loop's memory: of little each is in each place twice, of a
+    /// gibibyte and more the rounds have to see to that.
+    private static func turns(of pageCount: Int) -> Int { pageCount < 1 << 18 ? 6 : 1 }
+
     private static func installRound(
         _ number: Int,
         of frames: ReadyFrames,
         _ pageCount: Int,
         _ backing: Backing
     ) throws -> Round {
-        var rates = [0.0, 0.0, 0.0]
-        for step in 0..<3 {
-            // Each in each place in turn: the kernel hands out pages faster that were free a
-            // moment ago.
-            let index = (number + step) % 3
-            rates[index] =
-                switch index {
-                case 0: try Installs.rate(of: frames, pageCount: pageCount, backing)
-                case 1:
-                    try Installs.bareRate(
-                        of: frames,
-                        pageCount: pageCount,
-                        backing,
-                        isHashing: true
-                    )
-                default: try Installs.bareRate(of: frames, pageCount: pageCount, backing)
-                }
+        var seconds = [0.0, 0.0, 0.0]
+        let turns = turns(of: pageCount)
+        for turn in 0..<turns {
+            for step in 0..<3 {
+                // Each in each place in turn: the kernel hands out pages faster that were free a
+                // moment ago.
+                let index = (number + turn + step) % 3
+                let rate =
+                    switch index {
+                    case 0: try Installs.rate(of: frames, pageCount: pageCount, backing)
+                    case 1:
+                        try Installs.bareRate(
+                            of: frames,
+                            pageCount: pageCount,
+                            backing,
+                            isHashing: true
+                        )
+                    default: try Installs.bareRate(of: frames, pageCount: pageCount, backing)
+                    }
+                seconds[index] += Double(pageCount) / rate
+            }
         }
+        let rates = seconds.map { Double(turns * pageCount) / $0 }
         return Round(value: rates[0], ceiling: rates[1], other: (rates[1], rates[2]))
     }
 
@@ -207,8 +216,8 @@ struct LaneExperiments {
 
     /// Time of a page at every size but the first, beside that at the first.
     ///
-    /// In the best round of each: on a virtual host others hold the price of memory that the host
-    /// has to find first. The ceiling grows as the kernel's part did.
+    /// The ceiling grows as the bare loop did in the same round: on a virtual host others hold the
+    /// price of memory that the host has to find first.
     private static func growths(of metrics: [LaneMetric], _ plan: Plan) -> [LaneMetric] {
         guard let first = plan.sizes.first else { return [] }
         return ways.flatMap { way in
@@ -222,10 +231,12 @@ struct LaneExperiments {
                         $0.name == "install-\(way.name)-\(size.text)"
                     })
                 else { return nil }
-                if let ours = large.values.max(), let base = small.values.max(),
-                    let kernel = large.ceilings.max(), let kernelBase = small.ceilings.max()
-                {
-                    growth.add(1e9 / ours, ceiling: 1e9 / base * (kernelBase / kernel))
+                for round in large.values.indices {
+                    let bareGrowth = small.ceilings[round] / large.ceilings[round]
+                    growth.add(
+                        1e9 / large.values[round],
+                        ceiling: 1e9 / small.values[round] * bareGrowth
+                    )
                 }
                 return growth
             }

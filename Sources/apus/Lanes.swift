@@ -39,7 +39,7 @@ struct Lanes: ParsableCommand {
               recording-MEDIUM       A thread that fetches page after page as a vCPU does, while the
                                      stages of each fault are stamped, and added up by another
                                      thread. Ceiling: the same without. In pages/s.
-              growth-WAY-SIZE        Time of one page with so much memory, in the best round.
+              growth-WAY-SIZE        Time of one page with so much memory.
                                      Ceiling: the time with the first of --sizes, times what the
                                      bare loop took longer. In ns; a ratio is to be small.
             MEDIUM is ring, unix or tcp (loopback), BACKING memfd or anonymous, WAY continue \
