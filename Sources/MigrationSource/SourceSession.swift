@@ -139,6 +139,9 @@ final class SourceSession {
         state.times = WireSourceTimes(timeline)
         try control.send(.state(state))
         timeline.mark(\.stateSent)
+        // From here on it waits, and so would its processors. What the destination touches first,
+        // when it loads the state and when its vCPUs go on, may be there by then.
+        memory.openStream(beginningWith: machine.firstPages(of: state.machine))
 
         try awaitLoaded()
         guard case .loaded = try control.receive(within: options.loadLimit) else {
@@ -189,7 +192,6 @@ final class SourceSession {
 
     /// The guest runs at the destination; its memory follows.
     private func followUp() throws(MigrationError) {
-        memory.openStream()
         let runLimit = MonotonicTime.now.advanced(by: .seconds(1))
         var meter = ProgressMeter(
             pagesTotal: UInt64(memory.ram.layout.pageCount),

@@ -114,6 +114,32 @@ struct `Saved state` {
         }
     }
 
+    @Test func `names the pages that are touched first, whatever the registers hold`() throws {
+        let machine = try pausedMachine()
+        let pageCount = machine.memory.layout.pageCount
+        let state = try machine.saveState()
+        let pages = machine.firstPages(of: state).map(\.rawValue)
+        // Tables, code and stack at the least.
+        #expect(pages.count >= 4)
+        #expect(Set(pages).count == pages.count)
+        var random = SeededGenerator(seed: 11)
+        var damaged = state
+        for _ in 0..<200 {
+            for index in damaged.vcpus.indices {
+                for position in damaged.vcpus[index].sregs.indices {
+                    // Long mode stays now and then: the bits of CR0 and EFER may survive.
+                    guard Int.random(in: 0..<4, using: &random) == 0 else { continue }
+                    damaged.vcpus[index].sregs[position] = UInt8.random(
+                        in: .min ... .max,
+                        using: &random
+                    )
+                }
+            }
+            let pages = machine.firstPages(of: damaged).map(\.rawValue)
+            #expect(pages.allSatisfy { (0..<pageCount).contains($0) })
+        }
+    }
+
     /// A state without what goes on while a machine is paused.
     private static func withoutTime(_ state: WireMachineState) -> WireMachineState {
         var state = state
