@@ -118,6 +118,15 @@ final class SourceSession {
         for (name, lane) in lanes {
             try startThread(for: name, lane)
         }
+        rehearseState()
+    }
+
+    /// Does once what would take its time when it is done for the first time, with the guest paused.
+    private func rehearseState() {
+        var state = WireState()
+        state.machine = machine.blankState
+        ControlChannel.rehearse(.state(state))
+        _ = machine.firstPages(of: state.machine)
     }
 
     /// Pause, state, commit point; the guest stands still.

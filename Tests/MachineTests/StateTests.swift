@@ -122,6 +122,7 @@ struct `Saved state` {
         // Tables, code and stack at the least.
         #expect(pages.count >= 4)
         #expect(Set(pages).count == pages.count)
+        #expect(machine.firstPages(of: machine.blankState).count <= 1)
         var random = SeededGenerator(seed: 11)
         var damaged = state
         for _ in 0..<200 {
