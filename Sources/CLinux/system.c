@@ -159,7 +159,7 @@ int clinux_sigrtmin(void) { return SIGRTMIN; }
 
 const char *clinux_errno_name(int code) { return strerrorname_np(code); }
 
-int clinux_stand_back(int nice, uint64_t slice_nanoseconds) {
+int clinux_set_slice(int nice, uint64_t slice_nanoseconds) {
     // Kernel ABI: struct sched_attr, its first version.
     struct {
         uint32_t size, policy;

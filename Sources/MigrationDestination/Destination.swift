@@ -132,6 +132,7 @@ package final class Destination {
         )
         self.memory = memory
         let urgentLanes = try openLanes(key, memory, machine)
+        rehearseState(of: machine)
 
         var prepared = WirePrepared()
         prepared.pageByteCount = UInt32(GuestPage.byteCount)
@@ -147,6 +148,14 @@ package final class Destination {
         become(.switchover)
         try control.send(.prepared(prepared))
         return machine
+    }
+
+    /// Does once what would take its time when it is done for the first time, with the guest paused.
+    private func rehearseState(of machine: Machine) {
+        var state = WireState()
+        state.machine = machine.blankState
+        ControlChannel.rehearse(.state(state))
+        try? machine.check(state.machine)
     }
 
     /// The guest stands still: its state comes, and it goes on here.

@@ -20,6 +20,7 @@ package func readFaults(
     requestingOn lane: any Lane,
     vCPU: @Sendable (CInt) -> Int?
 ) {
+    standReady()
     var sender = RequestSender(memory, on: lane, capacity: eventsPerRead)
     var batch = FaultBatch(capacity: eventsPerRead)
     do throws(MigrationError) {

@@ -46,6 +46,7 @@ package func receiveAnswers(
     into memory: IncomingMemory,
     ring: FaultSpanRing
 ) {
+    standReady()
     var receiver = AnswerReceiver(lane, into: memory, wake: .everyone)
     let pagesPerRequest = memory.ram.backing.pagesPerHostPage
     var pages = 0

@@ -47,6 +47,7 @@ private struct BackgroundStream: ~Copyable {
 
     /// Sends until there is nothing left, or the stream is to end.
     mutating func run() throws(LaneError) {
+        try sendFirst(memory.takeFirstPages())
         while memory.isStreaming {
             let serial = memory.streamSerial
             if let window = memory.takeWindow() {
@@ -90,6 +91,21 @@ private struct BackgroundStream: ~Copyable {
         }
         let byteCount = try finish(digest, token: FrameHeader.streamToken)
         memory.payForStream(byteCount: byteCount)
+    }
+
+    /// Sends single pages, in their order.
+    private mutating func sendFirst(_ pages: [PageIndex]) throws(LaneError) {
+        var rest = pages[...]
+        while !rest.isEmpty, memory.isStreaming {
+            var digest = PageDigest()
+            batch.begin()
+            for page in rest.prefix(StreamPace.batchPages) where memory.take(page) {
+                append(page, &digest)
+            }
+            rest = rest.dropFirst(StreamPace.batchPages)
+            guard batch.pageCount > 0 else { continue }
+            memory.payForStream(byteCount: try finish(digest, token: FrameHeader.streamToken))
+        }
     }
 
     /// Sends what is unsent of a window.

@@ -31,6 +31,7 @@ package final class OutgoingMemory: Sendable {
     private let hints = PrefetchHints()
     private let isCapped = Atomic<Bool>(false)
     private let cap = Locked<TokenBucket?>(nil)
+    private let firstPages = Locked<[PageIndex]>([])
     private let pagesEachRequest = Atomic<Int>(1)
     private let prefetch = Atomic<Int>(0)
     /// A ``StreamGate`` in the lowest bits; above them a count of what streaming threads may have
@@ -182,8 +183,21 @@ package final class OutgoingMemory: Sendable {
         return cap.withLock { $0?.wait(at: .now) }
     }
 
-    /// Lets the background stream run, or end.
-    package func openStream() { streamGate.store(StreamGate.open.rawValue) }
+    /// Lets the background stream run.
+    ///
+    /// - Parameter pages: What it sends before anything else, in this order.
+    package func openStream(beginningWith pages: [PageIndex] = []) {
+        firstPages.withLock { $0 = pages }
+        streamGate.store(StreamGate.open.rawValue)
+    }
+
+    /// What the stream is to begin with, for the first of its threads that asks.
+    func takeFirstPages() -> [PageIndex] {
+        firstPages.withLock { pages in
+            defer { pages = [] }
+            return pages
+        }
+    }
 
     /// Ends the background stream after its present batch.
     package func stopStream() { streamGate.store(StreamGate.stopped.rawValue) }

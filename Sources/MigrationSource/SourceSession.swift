@@ -118,6 +118,15 @@ final class SourceSession {
         for (name, lane) in lanes {
             try startThread(for: name, lane)
         }
+        rehearseState()
+    }
+
+    /// Does once what would take its time when it is done for the first time, with the guest paused.
+    private func rehearseState() {
+        var state = WireState()
+        state.machine = machine.blankState
+        ControlChannel.rehearse(.state(state))
+        _ = machine.firstPages(of: state.machine)
     }
 
     /// Pause, state, commit point; the guest stands still.
@@ -139,6 +148,9 @@ final class SourceSession {
         state.times = WireSourceTimes(timeline)
         try control.send(.state(state))
         timeline.mark(\.stateSent)
+        // From here on it waits, and so would its processors. What the destination touches first,
+        // when it loads the state and when its vCPUs go on, may be there by then.
+        memory.openStream(beginningWith: machine.firstPages(of: state.machine))
 
         try awaitLoaded()
         guard case .loaded = try control.receive(within: options.loadLimit) else {
@@ -189,7 +201,6 @@ final class SourceSession {
 
     /// The guest runs at the destination; its memory follows.
     private func followUp() throws(MigrationError) {
-        memory.openStream()
         let runLimit = MonotonicTime.now.advanced(by: .seconds(1))
         var meter = ProgressMeter(
             pagesTotal: UInt64(memory.ram.layout.pageCount),

@@ -14,6 +14,7 @@ package import Transport
 ///   - index: The lane's number among the urgent ones.
 ///   - memory: Where pages come from.
 package func serveUrgentLane(_ lane: any Lane, index: Int, of memory: OutgoingMemory) {
+    standReady()
     do {
         var server = UrgentServer(lane, index, memory)
         try server.run()

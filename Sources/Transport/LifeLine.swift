@@ -18,8 +18,9 @@ final class LifeLine: Sendable {
 
     /// How long a waiting thread spins before it sleeps: about what a sleep and a wake cost.
     private static let spinNanoseconds: UInt64 = 50_000
-    /// Looks at the other side's cursor before it lets others run and reads the clock.
-    private static let looksPerClock = 256
+    /// Looks at the other side's cursor before it lets others run and reads the clock: few, since
+    /// what it waits for may need this processor, and an emulated one takes 1 µs for each.
+    private static let looksPerClock = 32
     /// How long a thread sleeps before it looks whether the other side is still there.
     private static let patience = Duration.milliseconds(50)
 

@@ -174,7 +174,15 @@ extension HostilePeerTests {
             // An idle guest asks for few pages, so that the stream brings those that are spoilt.
             let source = try bench.source(["--guest-working-set", "0", "--guest-zero", "10"])
             let frames = Mutex<[[UInt8]]>([])
+            let isCommitted = Mutex(false)
             let relay = try Relay(to: source.address(), in: bench.folder) { message in
+                if message.lane == .control, case .run? = RawBytes.body(of: message.bytes) {
+                    isCommitted.withLock { $0 = true }
+                }
+                if message.lane == .bulk(0), message.direction == .toDestination {
+                    // The stream begins while the state is being loaded.
+                    for _ in 0..<500 where !isCommitted.withLock({ $0 }) { pause(seconds: 0.01) }
+                }
                 if attack.lane == .urgent(0), message.lane == .bulk(0), message.index == 0 {
                     // And it has to ask, where answers are to be spoilt.
                     pause(seconds: 0.5)

@@ -18,6 +18,14 @@ package struct LinuxGuest: Sendable {
         return LinuxGuest(kernel: kernel, initrd: initrd)
     }()
 
+    /// The same with Debian's own cloud kernel, as `APUS_GUEST_DEBIAN_KERNEL` names it; nil without.
+    package static let debian: LinuxGuest? = {
+        guard let here,
+            let kernel = ProcessInfo.processInfo.environment["APUS_GUEST_DEBIAN_KERNEL"]
+        else { return nil }
+        return LinuxGuest(kernel: kernel, initrd: here.initrd)
+    }()
+
     /// Flags of a source that boots it.
     ///
     /// - Parameters:
@@ -55,13 +63,18 @@ package struct LinuxGuest: Sendable {
         /// Largest gap by TSC, CLOCK_MONOTONIC and CLOCK_REALTIME, in microseconds.
         package let gaps: [UInt64]
 
-        /// Reads `observer: 3 s, 4711 pages verified, gap tsc 1 us monotonic 2 us realtime 3 us`;
-        /// nil for any other line.
+        /// The guest's CLOCK_REALTIME when it said so, in seconds.
+        package let wallClock: Double
+
+        /// Reads `observer: 3 s, 4711 pages verified, gap tsc 1 us monotonic 2 us realtime 3 us, wall
+        /// 1700000000.000004`, in one line; nil for any other line.
         init?(_ line: Substring) {
             let words = line.split(separator: " ")
-            guard words.count == 16, words[0] == "observer:", words[2] == "s,",
-                let second = Int(words[1]), let pages = Int(words[3])
+            guard words.count == 18, words[0] == "observer:", words[2] == "s,",
+                let second = Int(words[1]), let pages = Int(words[3]),
+                let wallClock = Double(words[17])
             else { return nil }
+            self.wallClock = wallClock
             self.second = second
             self.pages = pages
             gaps = [8, 11, 14].compactMap { UInt64(words[$0]) }

@@ -6,7 +6,10 @@
 // verifies its part of a stretch of memory for ever, and measures the largest time between two of
 // its steps by TSC, CLOCK_MONOTONIC and CLOCK_REALTIME. The first thread reports once a second:
 //
-//   observer: N s, P pages verified, gap tsc A us monotonic B us realtime C us
+//   observer: N s, P pages verified, gap tsc A us monotonic B us realtime C us, wall SECONDS
+//
+// With load=build it also does on each processor what a build does to a kernel: one process after
+// another is forked, writes a file, maps it, and verifies it as it writes to its own copy.
 //
 // A line that comes in by the console is said again. Of the kernel's command line it takes
 // memory=MIB (64; 0 idles), and for=SECONDS: then it powers off, or with end=reboot resets.
@@ -27,11 +30,12 @@
 #include <sys/reboot.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include <x86intrin.h>
 
-enum { PAGE = 4096, WORDS = PAGE / 8, HEARTBEAT_PORT = 0xE9, MOST_WORKERS = 64 };
+enum { PAGE = 4096, WORDS = PAGE / 8, HEARTBEAT_PORT = 0xE9, MOST_WORKERS = 64, UNIT_PAGES = 256 };
 
 struct gaps {
     _Atomic uint64_t tsc, monotonic, realtime;
@@ -128,6 +132,42 @@ static void *work(void *argument) {
     return NULL;
 }
 
+// One unit of a build, in a process of its own.
+static void compile(uint64_t place, uint64_t generation) {
+    static uint64_t page[WORDS];
+    char name[32];
+    snprintf(name, sizeof name, "/unit-%llu", (unsigned long long)(place >> 32));
+    int file = open(name, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    for (uint64_t index = 0; index < UNIT_PAGES; index++) {
+        fill(page, place + index, generation);
+        if (write(file, page, PAGE) != PAGE) _exit(1);
+    }
+    uint64_t *mapped =
+        mmap(NULL, UNIT_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+    if (mapped == MAP_FAILED) _exit(1);
+    for (uint64_t index = 0; index < UNIT_PAGES; index++) {
+        verify(mapped + index * WORDS, place + index, generation);
+        mapped[index * WORDS] = 0;
+    }
+    _exit(0);
+}
+
+static void build(int processor, _Atomic uint64_t *verified) {
+    pin(processor);
+    // Apart from the places of the workers.
+    uint64_t place = (uint64_t)(processor + MOST_WORKERS) << 32;
+    for (uint64_t generation = 0;; generation++) {
+        pid_t child = fork();
+        if (child == 0) compile(place, generation);
+        int status = -1;
+        if (child < 0 || waitpid(child, &status, 0) != child || status != 0) {
+            say("observer: CORRUPTION: a build ended with %d, %d\n", status, errno);
+            end(RB_POWER_OFF);
+        }
+        atomic_fetch_add(verified, UNIT_PAGES);
+    }
+}
+
 static void *beat(void *unused) {
     (void)unused;
     pin(0);
@@ -206,6 +246,15 @@ int main(void) {
     }
     double rate = tsc_per_microsecond();
     say("observer: %d processors, %zu pages, TSC %.0f MHz\n", worker_count, pages, rate);
+    static _Atomic uint64_t nothing_built;
+    _Atomic uint64_t *built = &nothing_built;
+    if (strstr(line, "load=build")) {
+        void *shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (shared != MAP_FAILED) built = shared;
+        // Before there are threads, which a fork would leave behind.
+        for (int index = 0; index < worker_count; index++)
+            if (fork() == 0) build(index, built);
+    }
     pthread_t beating, hearing;
     pthread_create(&beating, NULL, beat, NULL);
     pthread_create(&hearing, NULL, hear, NULL);
@@ -222,14 +271,16 @@ int main(void) {
         struct timespec next = {.tv_sec = (time_t)((start + second * 1000000000u) / 1000000000u),
                                 .tv_nsec = (long)(start % 1000000000u)};
         clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, NULL);
-        uint64_t verified = 0;
+        uint64_t verified = *built;
         for (int index = 0; index < worker_count; index++) verified += workers[index].verified;
+        uint64_t wall = nanoseconds(CLOCK_REALTIME) / 1000;
         say("observer: %llu s, %llu pages verified, gap tsc %.0f us monotonic %llu us "
-            "realtime %llu us\n",
+            "realtime %llu us, wall %llu.%06llu\n",
             (unsigned long long)second, (unsigned long long)verified,
             (double)largest(offsetof(struct gaps, tsc)) / rate,
             (unsigned long long)(largest(offsetof(struct gaps, monotonic)) / 1000),
-            (unsigned long long)(largest(offsetof(struct gaps, realtime)) / 1000));
+            (unsigned long long)(largest(offsetof(struct gaps, realtime)) / 1000),
+            (unsigned long long)(wall / 1000000), (unsigned long long)(wall % 1000000));
         if (limit > 0 && second >= (uint64_t)limit)
             end(strstr(line, "end=reboot") ? RB_AUTOBOOT : RB_POWER_OFF);
     }

@@ -105,7 +105,7 @@ int clinux_gettid(void);
 
 /// Sets the caller's nice value and how long it runs at a time: zero, or `-errno`.
 /// Kernel interface: sched_setattr(2); a slice of one's own since Linux 6.12, ignored before.
-int clinux_stand_back(int nice, uint64_t slice_nanoseconds);
+int clinux_set_slice(int nice, uint64_t slice_nanoseconds);
 
 /// Processors the caller may run on, or `-errno`. Kernel interface: sched_getaffinity(2).
 int clinux_usable_processors(void);

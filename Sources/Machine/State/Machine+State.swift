@@ -33,16 +33,8 @@ extension Machine {
     ///   has refused contents, and the machine is useless.
     package func loadState(_ state: WireMachineState) throws(MachineError) {
         precondition(isParked, "state is loaded while no vCPU runs")
-        let check = StateCheck(
-            vcpuCount: vcpus.count,
-            xsaveByteCount: vcpus[0].virtualCPU.xsaveByteCount,
-            tscKilohertz: description.tscKhz,
-            registers: savedRegisters,
-            kind: kind
-        )
         do {
-            try check.check(state)
-            try guest.check(state)
+            try check(state)
         } catch {
             throw .state(error)
         }
@@ -66,6 +58,44 @@ extension Machine {
         } catch {
             throw MachineError(error)
         }
+    }
+
+    /// A state of this machine's shape, of zeros: to rehearse with what is done to one.
+    package var blankState: WireMachineState {
+        var vcpu = WireVCPUState()
+        for structure in StateStructure.allCases {
+            vcpu[structure] = Data(count: structure.byteCount)
+        }
+        vcpu.xsave = Data(count: vcpus[0].virtualCPU.xsaveByteCount)
+        vcpu.lapic = Data(count: kind.hasControllers ? VirtualCPU.localAPICByteCount : 0)
+        vcpu.tscKhz = description.tscKhz
+        vcpu.msrs = savedRegisters.template.indices.dropFirst().map { index in
+            var register = WireModelSpecificRegister()
+            register.index = index
+            return register
+        }
+        var state = WireMachineState()
+        state.clock = WireClockState()
+        state.vcpus = Array(repeating: vcpu, count: vcpus.count)
+        if kind.hasControllers {
+            for structure in ControllerStructure.allCases {
+                state.devices.controllers[structure] = Data(count: structure.byteCount)
+            }
+        }
+        return state
+    }
+
+    /// Looks at all of a state, as `loadState(_:)` does before it changes anything.
+    package func check(_ state: WireMachineState) throws(StateDefect) {
+        let check = StateCheck(
+            vcpuCount: vcpus.count,
+            xsaveByteCount: vcpus[0].virtualCPU.xsaveByteCount,
+            tscKilohertz: description.tscKhz,
+            registers: savedRegisters,
+            kind: kind
+        )
+        try check.check(state)
+        try guest.check(state)
     }
 
     private func save(_ vcpu: VirtualCPU) throws -> WireVCPUState {
