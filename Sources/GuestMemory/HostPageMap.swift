@@ -54,6 +54,11 @@ private import Synchronization
         return Int(after & ~Self.requestedBit) == pagesPerHostPage
     }
 
+    /// Nothing of a host page is there any more, and nobody has asked for it.
+    package func empty(_ page: PageIndex) {
+        unsafe word(of: page).pointee.store(0, ordering: .releasing)
+    }
+
     private func word(of page: PageIndex) -> UnsafeMutablePointer<Atomic<UInt32>> {
         let index = page.rawValue / pagesPerHostPage
         precondition(index >= 0 && index < hostPageCount, "page outside the map")

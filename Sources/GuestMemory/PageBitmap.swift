@@ -3,7 +3,7 @@
 package import LinuxSystem
 private import Synchronization
 
-/// One bit for every guest page, at the source: set once the page has been sent.
+/// One bit for every guest page, at the source: whether the page has been sent, say, or written.
 ///
 /// Safe from any number of threads.
 @safe package final class PageBitmap: @unchecked Sendable {
@@ -65,6 +65,45 @@ private import Synchronization
         return nil
     }
 
+    /// Words of 64 pages in the bitmap.
+    package var wordCount: Int { (pageCount + 63) / 64 }
+
+    /// The bits of 64 pages, the lowest for the page `64 * index`.
+    package func bits(ofWord index: Int) -> UInt64 {
+        unsafe word(index).pointee.load(ordering: .acquiring)
+    }
+
+    /// Takes the bits of 64 pages; they are clear afterwards.
+    package func takeBits(ofWord index: Int) -> UInt64 {
+        let cell = unsafe word(index)
+        // Most words of a bitmap of written pages are zero: those cost no write.
+        if unsafe cell.pointee.load(ordering: .relaxed) == 0 { return 0 }
+        return unsafe cell.pointee.exchange(0, ordering: .acquiringAndReleasing)
+    }
+
+    /// Sets bits of 64 pages; those of pages that do not exist are ignored.
+    package func insert(_ bits: UInt64, inWord index: Int) {
+        let valid = bits & validBits(ofWord: index)
+        guard valid != 0 else { return }
+        _ = unsafe word(index).pointee.bitwiseOr(valid, ordering: .acquiringAndReleasing)
+    }
+
+    /// Clears bits of 64 pages.
+    ///
+    /// - Returns: Those that were set.
+    package func remove(_ bits: UInt64, fromWord index: Int) -> UInt64 {
+        guard bits != 0 else { return 0 }
+        return bits
+            & (unsafe word(index).pointee
+                .bitwiseAnd(~bits, ordering: .acquiringAndReleasing).oldValue)
+    }
+
+    /// The bits of pages that exist, of 64 pages.
+    package func validBits(ofWord index: Int) -> UInt64 {
+        let pages = pageCount - index * 64
+        return pages >= 64 ? ~0 : (UInt64(1) << UInt64(pages)) - 1
+    }
+
     private func takeRun(inWord index: Int, allowed: UInt64, mostPages: Int) -> PageRange? {
         let cell = unsafe word(index)
         var present = unsafe cell.pointee.load(ordering: .acquiring)
@@ -82,11 +121,6 @@ private import Synchronization
             if won { return PageRange(first: PageIndex(index * 64 + offset), count: count) }
             present = original
         }
-    }
-
-    private func validBits(ofWord index: Int) -> UInt64 {
-        let pages = pageCount - index * 64
-        return pages >= 64 ? ~0 : (UInt64(1) << UInt64(pages)) - 1
     }
 
     private func word(of page: PageIndex) -> UnsafeMutablePointer<Atomic<UInt64>> {

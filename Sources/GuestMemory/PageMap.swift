@@ -11,7 +11,7 @@ package enum PageState: UInt8, Sendable {
     case requested = 1
     /// One thread has its contents and is installing them.
     case arriving = 2
-    /// It is present, and is never overwritten again.
+    /// It is present, and is never overwritten once the guest runs.
     case installed = 3
 }
 
@@ -19,7 +19,8 @@ package enum PageState: UInt8, Sendable {
 ///
 /// Safe from any number of threads. A page goes `absent → requested → arriving → installed`, or
 /// straight from absent to arriving; whoever wins `claim` installs the page, everyone else drops
-/// what they hold. Two bits beside the state say that somebody waits for the page.
+/// what they hold. Before the guest runs an installed page may be reclaimed, `installed → arriving`,
+/// and goes on to installed, with newer bytes, or to absent. Two bits beside the state say that somebody waits for the page.
 @safe package final class PageMap: @unchecked Sendable {
     // Sendable: every byte is only ever touched as an atomic.
     private let memory: Mapping
@@ -129,6 +130,45 @@ package enum PageState: UInt8, Sendable {
             remainingCount: remaining.newValue,
             hasUserfaultWaiter: waiters & Self.userfaultBit != 0
         )
+    }
+
+    // MARK: Before the guest runs
+
+    /// Takes the right to an installed page back: to write over it, or to drop it.
+    ///
+    /// For memory of a guest that does not run yet. Then `markInstalled` or `markAbsent` has to
+    /// follow.
+    ///
+    /// - Returns: Whether the page was installed, and is now this caller's; nothing has changed
+    ///   otherwise.
+    package func reclaim(_ page: PageIndex) -> Bool {
+        let cell = unsafe byte(page)
+        var known = unsafe cell.pointee.load(ordering: .relaxed)
+        while Self.state(known) == .installed {
+            let (won, original) = unsafe cell.pointee.compareExchange(
+                expected: known,
+                desired: known & ~Self.stateBits | PageState.arriving.rawValue,
+                ordering: .acquiringAndReleasing
+            )
+            if won {
+                absentCount.wrappingAdd(1, ordering: .acquiringAndReleasing)
+                return true
+            }
+            known = original
+        }
+        return false
+    }
+
+    /// Publishes that reclaimed pages have been dropped.
+    ///
+    /// - Parameter range: Pages this thread has reclaimed.
+    package func markAbsent(_ range: PageRange) {
+        for index in range.first.rawValue..<range.first.rawValue + range.count {
+            unsafe byte(PageIndex(index)).pointee.store(
+                PageState.absent.rawValue,
+                ordering: .releasing
+            )
+        }
     }
 
     // MARK: Waiting

@@ -146,6 +146,21 @@ package final class FaultExits: Sendable {
     /// - Parameter range: Installed pages, the more at once the better.
     /// - Throws: ``SystemError`` of the attributes path.
     package func becamePresent(_ range: PageRange) throws(SystemError) {
+        try setAttributes(0, of: range)
+    }
+
+    /// Pages are absent again: while vCPUs do not run yet.
+    ///
+    /// - Parameter range: Pages that are being dropped, the more at once the better.
+    /// - Throws: ``SystemError`` of the attributes path.
+    package func becameAbsent(_ range: PageRange) throws(SystemError) {
+        try setAttributes(CLINUX_KVM_MEMORY_ATTRIBUTE_PRIVATE, of: range)
+    }
+
+    private func setAttributes(
+        _ attributes: UInt64,
+        of range: PageRange
+    ) throws(SystemError) {
         guard path == .attributes else { return }
         var before = 0
         for region in layout.regions {
@@ -154,7 +169,7 @@ package final class FaultExits: Sendable {
             if first < end {
                 let offset = UInt64(first - before) << UInt64(GuestPage.shift)
                 try virtualMachine.setAttributes(
-                    0,
+                    attributes,
                     address: region.guestAddress + offset,
                     byteCount: UInt64(end - first) << UInt64(GuestPage.shift)
                 )

@@ -141,6 +141,7 @@ extension VirtualCPU {
                     flags: unsafe load(CLINUX_KVM_RUN_MEMORY_FAULT_FLAGS)
                 )
             )
+        case UInt32(KVM_EXIT_DIRTY_RING_FULL): .dirtyRingFull
         case UInt32(KVM_EXIT_FAIL_ENTRY):
             .failedEntry(hardwareReason: unsafe load(CLINUX_KVM_RUN_HARDWARE_REASON))
         case UInt32(KVM_EXIT_INTERNAL_ERROR):

@@ -15,6 +15,8 @@ package enum VirtualCPUExit: Equatable, Sendable {
     case interrupted
     /// The kernel could not make guest memory present (`KVM_EXIT_MEMORY_FAULT`).
     case memoryFault(MemoryFault)
+    /// The ring of pages that this vCPU has written is full: see ``DirtyTracker``.
+    case dirtyRingFull
     /// The processor refused the guest's state, with its own reason.
     case failedEntry(hardwareReason: UInt64)
     /// KVM could not go on, for example with an instruction it cannot emulate.

@@ -42,12 +42,17 @@ package final class VirtualMachine: Sendable {
     /// Call once. `memory` must outlive this VM.
     /// Kernel interface: `ioctl(KVM_SET_USER_MEMORY_REGION)`.
     package func setMemory(_ memory: GuestRAM) throws(SystemError) {
+        try setMemory(memory, flags: 0)
+    }
+
+    /// Gives the guest its memory, or the same memory with other flags.
+    func setMemory(_ memory: GuestRAM, flags: UInt32) throws(SystemError) {
         var pagesBefore = 0
         for (slot, region) in memory.layout.regions.enumerated() {
             let host = memory.mapping.address + UInt(pagesBefore << GuestPage.shift)
             var request = kvm_userspace_memory_region(
                 slot: UInt32(slot),
-                flags: 0,
+                flags: flags,
                 guest_phys_addr: region.guestAddress,
                 memory_size: UInt64(region.pageCount) << UInt64(GuestPage.shift),
                 userspace_addr: UInt64(host)

@@ -22,6 +22,8 @@ internal import Glibc
         case anonymous
         /// A shared mapping of a file, from its beginning.
         case shared(CInt)
+        /// A shared mapping of a file, from an offset on, which is a multiple of the page size.
+        case sharedPart(CInt, offset: Int)
     }
 
     /// Maps readable and writable memory.
@@ -34,12 +36,13 @@ internal import Glibc
     /// Kernel interface: mmap(2).
     package init(_ kind: Kind, byteCount: Int) throws(SystemError) {
         precondition(byteCount > 0 && byteCount % Int(getpagesize()) == 0)
-        let (flags, fd): (CInt, CInt) =
+        let (flags, fd, offset): (CInt, CInt, Int) =
             switch kind {
-            case .anonymous: (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1)
-            case .shared(let fd): (MAP_SHARED, fd)
+            case .anonymous: (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+            case .shared(let fd): (MAP_SHARED, fd, 0)
+            case .sharedPart(let fd, let offset): (MAP_SHARED, fd, offset)
             }
-        let address = unsafe mmap(nil, byteCount, PROT_READ | PROT_WRITE, flags, fd, 0)
+        let address = unsafe mmap(nil, byteCount, PROT_READ | PROT_WRITE, flags, fd, offset)
         guard let base = unsafe address, unsafe base != MAP_FAILED else {
             throw SystemError(code: errno, operation: "mmap of \(byteCount) bytes")
         }
@@ -80,6 +83,39 @@ extension Mapping {
         } catch {
             if error.code != EINVAL { throw error }
         }
+    }
+
+    /// Drops pages and what they hold: the next touch finds none.
+    ///
+    /// - Parameters:
+    ///   - kind: What the memory is.
+    ///   - offset: First byte, page-aligned.
+    ///   - byteCount: Length; the part must lie in the mapping.
+    /// - Throws: ``SystemError`` of madvise(2).
+    ///
+    /// Kernel interface: MADV_DONTNEED for anonymous memory; MADV_REMOVE for a file, which gets a
+    /// hole.
+    package func drop(_ kind: Dropped, offset: Int, byteCount: Int) throws(SystemError) {
+        let advice =
+            switch kind {
+            case .anonymous: MADV_DONTNEED
+            case .file: MADV_REMOVE
+            }
+        while true {
+            do {
+                return try advise(advice, offset: offset, byteCount: byteCount)
+            } catch {
+                guard error.code == EINTR || error.code == EAGAIN else { throw error }
+            }
+        }
+    }
+
+    /// What `drop(_:offset:byteCount:)` drops.
+    package enum Dropped {
+        /// Pages of this mapping.
+        case anonymous
+        /// Pages of the file behind a shared mapping.
+        case file
     }
 
     /// Makes pages present, for writing where the mapping allows it, otherwise for reading.

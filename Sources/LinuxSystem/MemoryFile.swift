@@ -83,6 +83,36 @@ package struct MemoryFile: ~Copyable, Sendable {
         }
     }
 
+    /// Reads from the file, past all mappings of it.
+    ///
+    /// - Parameters:
+    ///   - buffer: Filled whole.
+    ///   - offset: Where the first byte lies; all of them must be in the file.
+    /// - Throws: ``SystemError``, for example `EIO`.
+    ///
+    /// Kernel interface: pread(2).
+    package func read(
+        into buffer: UnsafeMutableRawBufferPointer,
+        at offset: Int
+    ) throws(SystemError) {
+        var done = 0
+        while done < buffer.count {
+            let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
+            let count = unsafe pread(
+                descriptor.rawValue,
+                rest.baseAddress,
+                rest.count,
+                offset + done
+            )
+            if count < 0 && errno == EINTR { continue }
+            guard count > 0 else {
+                let code = count < 0 ? errno : EIO
+                throw SystemError(code: code, operation: "pread of a memfd")
+            }
+            done += count
+        }
+    }
+
     /// Takes over a descriptor that another process made; nil unless it is a memfd of exactly the
     /// right size, sealed so that nobody can change it.
     ///

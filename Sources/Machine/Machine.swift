@@ -20,6 +20,7 @@ package final class Machine: Sendable {
     package let faultExits: FaultExits
 
     let virtualMachine: VirtualMachine
+    let tracker: DirtyTracker
     let vcpus: [VCPUThread]
     let control: RunControl
     let kind: GuestKind
@@ -106,6 +107,7 @@ package final class Machine: Sendable {
                 }
             if kind.hasControllers { try virtualMachine.createInterruptControllers() }
             try virtualMachine.setMemory(memory)
+            let tracker = try DirtyTracker(of: virtualMachine, memory)
             let control = try RunControl(memory: memory)
             var vcpus: [VCPUThread] = []
             var rate = TSCRate.host
@@ -113,14 +115,22 @@ package final class Machine: Sendable {
                 let vcpu = try virtualMachine.makeVirtualCPU(index: index)
                 rate = try Self.setFrequency(of: vcpu, to: description.tscKhz)
                 try vcpu.setCPUID(CPUModel.entries(cpuid, forVCPU: index))
+                try tracker.add(vcpu)
                 vcpus.append(
-                    VCPUThread(vcpu, guest: guest, control: control, faultExits: faultExits)
+                    VCPUThread(
+                        vcpu,
+                        guest: guest,
+                        control: control,
+                        faultExits: faultExits,
+                        tracker: tracker
+                    )
                 )
             }
             savedRegisters = try SavedRegisters(of: vcpus[0].virtualCPU, in: system)
             tscRate = rate
             self.kind = kind
             self.virtualMachine = virtualMachine
+            self.tracker = tracker
             self.faultExits = faultExits
             self.vcpus = vcpus
             self.control = control

@@ -17,6 +17,7 @@ final class VCPUThread: Sendable {
     private let guest: any Guest
     private let control: RunControl
     private let faultExits: FaultExits
+    private let tracker: DirtyTracker
     private let thread = Locked<Thread?>(nil)
     /// The last order seen outside KVM_RUN; written by the thread.
     private let acknowledgedOrder = Atomic<UInt32>(.max)
@@ -35,12 +36,14 @@ final class VCPUThread: Sendable {
         _ virtualCPU: VirtualCPU,
         guest: any Guest,
         control: RunControl,
-        faultExits: FaultExits
+        faultExits: FaultExits,
+        tracker: DirtyTracker
     ) {
         self.virtualCPU = virtualCPU
         self.guest = guest
         self.control = control
         self.faultExits = faultExits
+        self.tracker = tracker
     }
 
     /// Starts the thread; it obeys the present order.
@@ -128,7 +131,7 @@ extension VCPUThread {
         var result = Continuation.goOn
         do {
             while result == .goOn && control.order.value == order {
-                result = handle(try virtualCPU.run(), order, server)
+                result = try handle(virtualCPU.run(), order, server)
             }
             if result == .goOn { try completeAccess() }
         } catch {
@@ -143,9 +146,12 @@ extension VCPUThread {
         _ exit: VirtualCPUExit,
         _ order: UInt32,
         _ server: (any MemoryFaultServer)?
-    ) -> Continuation {
+    ) throws(SystemError) -> Continuation {
         switch exit {
         case .interrupted:
+            return .goOn
+        case .dirtyRingFull:
+            try tracker.collect()
             return .goOn
         case .portAccess(let access):
             return follow(guest.answer(access, of: virtualCPU), exit)

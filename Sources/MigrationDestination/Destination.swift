@@ -51,6 +51,9 @@ package final class Destination {
     private var totalsAtEnd: IncomingTotals?
     private var confirmation: WireDoneAck?
     private var sourceHeartbeats: [Heartbeat] = []
+    private var precopyBegan: MonotonicTime?
+    /// Changes of phase that nobody has been told of yet.
+    private var untold: [(old: Phase, new: Phase)] = []
 
     private var phase = Phase.setup
     private var timeline = Timeline()
@@ -145,7 +148,17 @@ package final class Destination {
         // A huge page is ahead of its vCPU by itself.
         prepared.prefetchPages = pagesPerRequest == 1 ? UInt32(options.prefetchPages) : 0
         prepared.streamBytesPerSecond = options.streamBytesPerSecond ?? 0
-        become(.switchover)
+        switch options.mode {
+        case .postcopy: become(.switchover)
+        case .hybrid, .precopy:
+            prepared.precopyRounds = UInt32(options.precopyRounds)
+            prepared.downtimeLimitUs = options.downtimeLimit.wholeNanoseconds / 1000
+            prepared.allBeforeRun = options.mode == .precopy
+            prepared.precopyBytesPerSecond = options.precopyBytesPerSecond ?? 0
+            memory.rounds.open()
+            precopyBegan = .now
+            become(.precopy)
+        }
         try control.send(.prepared(prepared))
         return machine
     }
@@ -163,16 +176,8 @@ package final class Destination {
         _ machine: Machine,
         over control: ControlChannel
     ) throws(MigrationError) {
-        try awaitMessage(control, within: options.stateLimit)
         let count = Int(machine.description.vcpuCount)
-        guard
-            case .state(let state) = try control.receive(
-                within: options.answerLimit,
-                atMost: WireLimits.stateByteCount(vCPUCount: count)
-            )
-        else {
-            throw control.violation(.unexpectedMessage("other", expected: "state"))
-        }
+        let state = try receiveState(vCPUCount: count, over: control)
         timeline.mark(\.stateReceived)
         guard state.heartbeats.count == count else {
             throw control.violation(.field("heartbeats"))
@@ -187,16 +192,84 @@ package final class Destination {
         }
         // The commit point: from here on the guest is this side's.
         machine.resume()
-        phase.become(.postcopy)
+        enter(.postcopy)
         timeline.take(state.times, stateSent: run.stateSentNs)
         if clocks == .same { timeline.endSendingAtArrival() }
         timeline.run = firstRun(of: machine)
         account.beginSeries(at: timeline.run ?? .now)
         // Not before: whoever is told may take processors that the vCPUs need.
-        observer.phaseChanged(from: Phase.switchover.rawValue, to: phase.rawValue)
+        tellPhases()
         var running = WireRunning()
         running.runNs = timeline.run?.nanoseconds ?? 0
         try control.send(.running(running))
+    }
+
+    /// Receives precopy rounds and what is to be discarded of them, if there are any, and then the
+    /// state of the guest, which stands still.
+    private func receiveState(
+        vCPUCount: Int,
+        over control: ControlChannel
+    ) throws(MigrationError) -> WireState {
+        while true {
+            try awaitMessage(control, within: options.stateLimit)
+            let message = try control.receive(
+                within: options.answerLimit,
+                atMost: WireLimits.stateByteCount(vCPUCount: vCPUCount)
+            )
+            switch message {
+            case .state(let state):
+                memory?.rounds.close()
+                memory?.complete.clear()
+                if phase == .precopy { enter(.switchover) }
+                return state
+            case .discard(let list) where options.mode == .hybrid:
+                try discard(list, control)
+            case let other:
+                throw control.violation(.unexpectedMessage(other.name, expected: "state"))
+            }
+        }
+    }
+
+    private func discard(
+        _ list: WireDiscard,
+        _ control: ControlChannel
+    ) throws(MigrationError) {
+        guard let memory else { preconditionFailure("a discard without memory") }
+        let buffer = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: GuestPage.byteCount,
+            alignment: GuestPage.byteCount
+        )
+        defer { unsafe buffer.deallocate() }
+        do throws(InstallFailure) {
+            for range in try runs(of: list, memory) {
+                unsafe try memory.discard(range, through: buffer)
+            }
+        } catch {
+            switch error {
+            case .defect(let defect): throw control.violation(defect)
+            case .system(let error): throw .system(error)
+            }
+        }
+    }
+
+    private func runs(
+        of list: WireDiscard,
+        _ memory: IncomingMemory
+    ) throws(InstallFailure) -> [PageRange] {
+        do {
+            return try list.runs(pageCount: memory.pages.pageCount)
+        } catch {
+            throw .defect(error)
+        }
+    }
+
+    /// Tells the source that a round has been received whole.
+    private func acknowledgeRound(_ control: ControlChannel) throws(MigrationError) {
+        guard let rounds = memory?.rounds else { return }
+        rounds.ended.clear()
+        var received = WireRoundReceived()
+        received.number = UInt32(clamping: rounds.receivedCount)
+        try control.send(.roundReceived(received))
     }
 
     /// Loads the state on a thread of its own.
@@ -236,7 +309,8 @@ package final class Destination {
         guard let memory else { preconditionFailure("postcopy without memory") }
         try awaitPages(machine, memory, control)
         timeline.firstFault = memory.totals.firstFault
-        timeline.lastPage = memory.totals.lastPage
+        // What came before the guest ran was there when it did.
+        timeline.lastPage = memory.totals.lastPage.map { max($0, timeline.run ?? $0) }
         // From here on lanes may end: nothing more is expected on them.
         memory.failure.close()
         let totals = memory.totals
@@ -249,8 +323,11 @@ package final class Destination {
         done.pagesPrefetched = UInt64(totals.prefetched)
         done.pagesZero = UInt64(totals.zero)
         done.pagesDuplicate = UInt64(totals.duplicate)
+        done.pagesPrecopied = UInt64(totals.precopied)
         try control.send(.done(done))
-        guard case .doneAck(let ack) = try control.receive(within: options.answerLimit) else {
+        // The source reads all pages once more that came in rounds: a second for each GiB.
+        let limit = options.answerLimit + .seconds(totals.precopied >> 18)
+        guard case .doneAck(let ack) = try control.receive(within: limit) else {
             throw control.violation(.unexpectedMessage("other", expected: "done_ack"))
         }
         confirmation = ack
@@ -272,7 +349,8 @@ package final class Destination {
         )
         var watch = StallWatch(limit: options.stallLimit)
         var isWarned = false
-        while true {
+        // The event is only a reason to look: in precopy it may all have been here before.
+        while memory.pages.remainingCount > 0 {
             let ready = try poll(
                 [
                     memory.complete.rawDescriptor, memory.failure.event.rawDescriptor,
@@ -285,7 +363,7 @@ package final class Destination {
             if ready[3] {
                 throw .guestEnded(machine.ending?.description ?? "for an unknown reason")
             }
-            if ready[0] { return }
+            if ready[0] { continue }
             if ready[2] {
                 let message = try control.receive(within: .seconds(5))
                 throw control.violation(.unexpectedMessage(message.name, expected: "nothing"))
@@ -470,15 +548,34 @@ package final class Destination {
         within limit: Duration
     ) throws(MigrationError) {
         let failure = memory?.failure
-        let deadline = MonotonicTime.now.advanced(by: limit)
+        var deadline = MonotonicTime.now.advanced(by: limit)
+        var arrivals = -1
+        var meter = memory.map {
+            ProgressMeter(
+                pagesTotal: UInt64($0.pages.pageCount),
+                pageBytes: GuestPage.byteCount,
+                pagesDone: UInt64($0.totals.installed)
+            )
+        }
         while MonotonicTime.now < deadline {
             let ready = try poll(
                 [
                     control.rawDescriptor, failure?.event.rawDescriptor ?? -1,
-                    stop?.rawDescriptor ?? -1,
+                    stop?.rawDescriptor ?? -1, memory?.rounds.ended.rawDescriptor ?? -1,
                 ],
-                deadline.remaining
+                min(deadline.remaining, .milliseconds(500))
             )
+            // As long as rounds go on, the source is not late.
+            if let count = memory?.rounds.frameCount, count != arrivals {
+                arrivals = count
+                deadline = MonotonicTime.now.advanced(by: limit)
+            }
+            if ready[3] { try acknowledgeRound(control) }
+            if phase == .precopy, !ready[0], let installed = memory?.totals.installed,
+                let progress = meter?.read(pagesDone: UInt64(installed), requestsOutstanding: 0)
+            {
+                observer.progressed(progress)
+            }
             // The source's own reason is worth more than that it closed the other lanes.
             if ready[0] { return }
             if let error = failure?.error { throw error }
@@ -552,9 +649,21 @@ package final class Destination {
     }
 
     private func become(_ next: Phase) {
-        let old = phase
+        enter(next)
+        tellPhases()
+    }
+
+    /// Changes the phase and tells nobody yet: the guest stands still.
+    private func enter(_ next: Phase) {
+        untold.append((phase, next))
         phase.become(next)
-        observer.phaseChanged(from: old.rawValue, to: next.rawValue)
+    }
+
+    private func tellPhases() {
+        for change in untold {
+            observer.phaseChanged(from: change.old.rawValue, to: change.new.rawValue)
+        }
+        untold = []
     }
 
     /// What is to be said of a guest that goes on here.
@@ -579,6 +688,7 @@ package final class Destination {
             phase: phase,
             error: error,
             timeline: timeline,
+            precopyBegan: precopyBegan,
             clocks: clocks,
             totals: totalsAtEnd ?? memory?.totals,
             confirmation: confirmation,

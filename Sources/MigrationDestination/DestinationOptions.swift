@@ -10,6 +10,14 @@ package struct DestinationOptions: Sendable {
     package var backing = Backing.anonymous
     /// How touches of absent pages are to be delivered.
     package var faultPath = FaultPathChoice.auto
+    /// What of memory travels before the guest runs here.
+    package var mode = MigrationMode.postcopy
+    /// Most rounds of precopy while the guest runs at the source, 1 to 64.
+    package var precopyRounds = 30
+    /// What may be dirty when the guest is paused: as much as can be sent in this time.
+    package var downtimeLimit = Duration.milliseconds(300)
+    /// The most bytes per second of precopy rounds, over all lanes; nil for no limit.
+    package var precopyBytesPerSecond: UInt64?
     /// Bulk lanes for the background stream, 1 to 64.
     package var streams = 1
     /// The most bytes per second of the background stream, over all its lanes; nil for no limit.

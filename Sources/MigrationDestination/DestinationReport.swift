@@ -16,6 +16,7 @@ extension MigrationReport {
         phase: Phase,
         error: MigrationError?,
         timeline: Timeline,
+        precopyBegan: MonotonicTime?,
         clocks: ClockRelation,
         totals: IncomingTotals?,
         confirmation: WireDoneAck?,
@@ -30,7 +31,7 @@ extension MigrationReport {
             case (_, .digest): .digestMismatch
             case (.completed, _): .failed
             case (.failed, _), (.postcopy, _): .guestLost
-            case (.setup, _), (.switchover, _), (.cancelled, _): .cancelled
+            case (.setup, _), (.precopy, _), (.switchover, _), (.cancelled, _): .cancelled
             }
         self.init(
             role: .destination,
@@ -47,7 +48,7 @@ extension MigrationReport {
         )
         self.error = error?.description
         apply(timeline, clocks: clocks, guest: identity)
-        totalMicroseconds = timeline.microseconds(from: \.pauseRequested, to: \.done)
+        totalMicroseconds = timeline.total(from: precopyBegan)
         pages.total = UInt64(machine.memory.layout.pageCount)
         resources = ResourceUse(
             guestBytes: machine.memory.layout.byteCount,
@@ -86,6 +87,14 @@ extension MigrationReport {
             faults.requests = UInt64(totals.requestsSent)
         }
         self.faults = faults
+        if let totals, let rounds = confirmation?.rounds, !rounds.isEmpty {
+            precopy = PrecopyAccount(
+                tracking: nil,
+                pages: UInt64(totals.precopied),
+                discardedPages: UInt64(totals.discarded),
+                rounds: rounds.prefix(WireLimits.precopyRounds).map { PrecopyAccount.Round($0) }
+            )
+        }
         if let totals, let confirmation {
             bytes.raw = confirmation.bytesRaw
             bytes.wire = confirmation.bytesWire
@@ -145,6 +154,18 @@ extension MigrationReport {
         let largest = machine.largestGap
         gaps.outsideMicroseconds = largest.map { $0.nanoseconds / 1000 }
         gaps.outsideBegan = largest?.began
+    }
+}
+
+extension PrecopyAccount.Round {
+    fileprivate init(_ round: WirePrecopyRound) {
+        self.init(
+            pages: round.pages,
+            zeroPages: round.pagesZero,
+            wireBytes: round.bytesWire,
+            durationMicroseconds: round.durationUs,
+            isPaused: round.isPaused
+        )
     }
 }
 

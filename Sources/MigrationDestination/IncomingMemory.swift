@@ -33,6 +33,10 @@ package final class IncomingMemory: Sendable {
 
     private let digestLow = Atomic<UInt64>(0)
     private let digestHigh = Atomic<UInt64>(0)
+    /// What is known of the precopy rounds.
+    let rounds: IncomingRounds
+    private let precopied = Atomic<Int>(0)
+    private let discarded = Atomic<Int>(0)
     private let requested = Atomic<Int>(0)
     private let prefetched = Atomic<Int>(0)
     private let streamed = Atomic<Int>(0)
@@ -76,6 +80,7 @@ package final class IncomingMemory: Sendable {
             failure = try FirstFailure()
             complete = try EventFD()
             stopReaders = try EventFD()
+            rounds = try IncomingRounds(lanes: streams)
             try userfault.register(
                 address: ram.mapping.address,
                 byteCount: ram.mapping.byteCount,
@@ -132,7 +137,7 @@ package final class IncomingMemory: Sendable {
     // MARK: Counting
 
     /// How a page came.
-    package enum Arrival { case answer, prefetch, stream }
+    package enum Arrival { case answer, prefetch, stream, round }
 
     /// Adds pages that have been made present to the totals; call before they are published, so
     /// that whoever sees that no page is missing finds all counted.
@@ -143,8 +148,52 @@ package final class IncomingMemory: Sendable {
         case .answer: requested.wrappingAdd(pageCount, ordering: .relaxed)
         case .prefetch: prefetched.wrappingAdd(pageCount, ordering: .relaxed)
         case .stream: streamed.wrappingAdd(pageCount, ordering: .relaxed)
+        case .round: precopied.wrappingAdd(pageCount, ordering: .relaxed)
         }
-        if zeroCount > 0 { zero.wrappingAdd(zeroCount, ordering: .relaxed) }
+        if zeroCount != 0 { zero.wrappingAdd(zeroCount, ordering: .relaxed) }
+    }
+
+    /// Drops pages that came in a precopy round and have been written at the source since.
+    ///
+    /// For one thread, while the guest does not run and no round is under way.
+    ///
+    /// - Parameters:
+    ///   - range: What to drop.
+    ///   - buffer: Room for a page.
+    /// - Throws: ``InstallFailure``: a page that has not come, or a part of a host page.
+    func discard(
+        _ range: PageRange,
+        through buffer: UnsafeMutableRawBufferPointer
+    ) throws(InstallFailure) {
+        let first = range.first.rawValue
+        let pagesPerHostPage = ram.backing.pagesPerHostPage
+        guard first % pagesPerHostPage == 0, range.count % pagesPerHostPage == 0 else {
+            throw .defect(.discard(page: UInt64(first)))
+        }
+        for number in first..<first + range.count where !pages.reclaim(PageIndex(number)) {
+            throw .defect(.discard(page: UInt64(number)))
+        }
+        var digest = PageDigest()
+        var zeroCount = 0
+        do {
+            for number in first..<first + range.count {
+                let page = PageIndex(number)
+                unsafe try ram.copy(PageRange(first: page, count: 1), into: buffer)
+                if unsafe digest.add(page, contents: .init(buffer)) { zeroCount += 1 }
+            }
+            try exits.becameAbsent(range)
+            try ram.discard(range)
+        } catch {
+            throw .system(error)
+        }
+        if let hostPages {
+            for number in stride(from: first, to: first + range.count, by: pagesPerHostPage) {
+                hostPages.empty(PageIndex(number))
+            }
+        }
+        pages.markAbsent(range)
+        count(-range.count, zeroCount: -zeroCount, digest: PageDigest().without(digest), .round)
+        discarded.wrappingAdd(range.count, ordering: .relaxed)
     }
 
     /// Publishes pages that have been made present, and wakes who waits for them.
@@ -248,10 +297,13 @@ package final class IncomingMemory: Sendable {
                 high: digestHigh.load(ordering: .relaxed)
             ),
             installed: pages.pageCount - pages.remainingCount,
+            // A source that breaks the rules may have pages discarded that never came in a round.
+            precopied: max(0, precopied.load(ordering: .relaxed)),
+            discarded: discarded.load(ordering: .relaxed),
             requested: requested.load(ordering: .relaxed),
             prefetched: prefetched.load(ordering: .relaxed),
             streamed: streamed.load(ordering: .relaxed),
-            zero: zero.load(ordering: .relaxed),
+            zero: max(0, zero.load(ordering: .relaxed)),
             duplicate: duplicate.load(ordering: .relaxed),
             requestsSent: requestsSent.load(ordering: .relaxed),
             requestsAnswered: pagesAnswered.load(ordering: .relaxed)
@@ -272,6 +324,10 @@ package struct IncomingTotals {
     package let digest: PageDigest
     /// Pages that are present.
     package let installed: Int
+    /// Of these, from precopy rounds.
+    let precopied: Int
+    /// Pages from precopy rounds that were dropped, as they had been written since.
+    let discarded: Int
     /// Of these, from an answer to a request.
     package let requested: Int
     /// Of these, sent before anybody asked, since requests were on their way to them.

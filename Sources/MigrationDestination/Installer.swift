@@ -16,6 +16,8 @@ package enum InstallFailure: Error {
 
 /// Makes the pages of received frames present: each once, whole, contiguous ones together.
 ///
+/// A page that comes again in a precopy round, when the guest does not run yet, is written over.
+///
 /// Owned by one receiving thread; allocates its staging buffer once.
 @safe package struct Installer: ~Copyable {
     /// Whom an install wakes.
@@ -31,6 +33,8 @@ package enum InstallFailure: Error {
     private let memory: IncomingMemory
     private let wake: Wake
     private let staging: UnsafeMutableRawBufferPointer
+    /// Room for a page that is written over.
+    private let spare: UnsafeMutableRawBufferPointer
 
     /// How often an install is tried while the mapping is changing under it.
     private static let mostRetries = 10_000
@@ -47,10 +51,12 @@ package enum InstallFailure: Error {
             byteCount: WireLimits.payloadByteCount,
             alignment: GuestPage.byteCount
         )
+        unsafe spare = .allocate(byteCount: GuestPage.byteCount, alignment: GuestPage.byteCount)
     }
 
     deinit {
         unsafe staging.deallocate()
+        unsafe spare.deallocate()
     }
 
     /// Pages this thread has claimed, decoded, and not yet installed.
@@ -94,7 +100,11 @@ package enum InstallFailure: Error {
             let bytes = unsafe frame.contents(of: entry, at: offset)
             offset += entry.payloadByteCount
             guard memory.pages.claim(entry.page).isClaimable else {
-                memory.countDuplicate()
+                if arrival == .round {
+                    try unsafe overwrite(entry, bytes)
+                } else {
+                    memory.countDuplicate()
+                }
                 continue
             }
             var current = unsafe Run(first: entry.page, contents(for: entry), bytes)
@@ -109,6 +119,44 @@ package enum InstallFailure: Error {
             run = current
         }
         if let run { try finish(run, arrival) }
+    }
+
+    /// Writes over a page of a guest that does not run yet, with newer bytes of a later round.
+    private func overwrite(
+        _ entry: PageEntry,
+        _ bytes: UnsafeRawBufferPointer
+    ) throws(InstallFailure) {
+        guard memory.pages.reclaim(entry.page) else {
+            memory.countDuplicate()
+            return
+        }
+        let range = PageRange(first: entry.page, count: 1)
+        do {
+            unsafe try memory.ram.copy(range, into: spare)
+        } catch {
+            throw .system(error)
+        }
+        var before = PageDigest()
+        let wasZero = unsafe before.add(entry.page, contents: .init(spare))
+        do {
+            unsafe try entry.decode(bytes, into: spare)
+        } catch {
+            throw .defect(error)
+        }
+        var after = PageDigest()
+        unsafe after.add(entry.page, contents: .init(spare), as: entry.encoding)
+        do {
+            unsafe try memory.ram.overwrite(range, with: .init(spare))
+        } catch {
+            throw .system(error)
+        }
+        memory.count(
+            0,
+            zeroCount: (entry.encoding == .zero ? 1 : 0) - (wasZero ? 1 : 0),
+            digest: after.without(before),
+            .round
+        )
+        _ = memory.pages.markInstalled(range)
     }
 
     private func entry(

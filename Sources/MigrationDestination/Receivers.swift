@@ -12,6 +12,7 @@ package func receiveStream(on lane: any Lane, into memory: IncomingMemory) {
     do throws(MigrationError) {
         var reader = FrameReader(lane)
         var installer = Installer(memory, wake: .everyone)
+        var round: UInt64 = 0
         while true {
             let frame = unsafe try next(&reader)
             switch unsafe frame.header.kind {
@@ -20,10 +21,29 @@ package func receiveStream(on lane: any Lane, into memory: IncomingMemory) {
                     switch unsafe frame.header.token {
                     case FrameHeader.streamToken: .stream
                     case FrameHeader.prefetchToken: .prefetch
+                    case FrameHeader.precopyToken: .round
                     case let token:
                         throw MigrationError.lane(unsafe reader.violation(.token(token), in: frame))
                     }
-                unsafe try install(frame, arrival, with: &installer, reader, memory)
+                if arrival == .round {
+                    defer { memory.rounds.finish() }
+                    guard memory.rounds.begin() else {
+                        throw MigrationError.lane(
+                            unsafe reader.violation(.token(FrameHeader.precopyToken), in: frame)
+                        )
+                    }
+                    unsafe try install(frame, arrival, with: &installer, reader, memory)
+                } else {
+                    unsafe try install(frame, arrival, with: &installer, reader, memory)
+                }
+            case .endOfRound:
+                let number = unsafe frame.header.token
+                guard memory.rounds.end(number, after: round) else {
+                    throw MigrationError.lane(
+                        unsafe reader.violation(.round(found: number), in: frame)
+                    )
+                }
+                round = number
             case .endOfStream:
                 memory.countStreamEnd()
                 return

@@ -7,7 +7,7 @@ package import Transport
 
 /// Sends every page that has not been sent, on one bulk lane; the body of a thread.
 ///
-/// Waits until the stream may run. Goes on from the neighbourhood of the last request, makes way
+/// Waits until it may: in each precopy round, and in postcopy. Then it goes on from the neighbourhood of the last request, makes way
 /// for requests, and sends first what is likely to be requested next.
 ///
 /// - Parameters:
@@ -16,7 +16,6 @@ package import Transport
 ///   - index: The lane's number among the bulk ones.
 package func streamMemory(_ memory: OutgoingMemory, on lane: any Lane, index: Int) {
     standBack()
-    guard memory.awaitStream() else { return }
     do {
         var stream = BackgroundStream(memory, on: lane, index: index)
         try stream.run()
@@ -26,11 +25,13 @@ package func streamMemory(_ memory: OutgoingMemory, on lane: any Lane, index: In
 }
 
 /// The stream on one bulk lane; owned by one thread.
-private struct BackgroundStream: ~Copyable {
+@safe private struct BackgroundStream: ~Copyable {
     private let memory: OutgoingMemory
     private let lane: any Lane
     /// Streams that start near the same page keep out of each other's words of the bitmap.
     private let distance: Int
+    /// A page as it was at one moment: in a round the guest may change it any time.
+    private let copy: UnsafeMutableRawBufferPointer
 
     private var batch = PageBatch()
     private var sequence: UInt64 = 0
@@ -42,11 +43,79 @@ private struct BackgroundStream: ~Copyable {
         self.memory = memory
         self.lane = lane
         distance = index * 64
+        unsafe copy = .allocate(byteCount: GuestPage.byteCount, alignment: GuestPage.byteCount)
         moveCursor(to: distance)
     }
 
-    /// Sends until there is nothing left, or the stream is to end.
+    deinit {
+        unsafe copy.deallocate()
+    }
+
+    /// Sends round after round, then in postcopy, until there is nothing left or it is to end.
     mutating func run() throws(LaneError) {
+        var round = 0
+        while true {
+            switch memory.awaitTurn(after: round) {
+            case .round(let number):
+                round = number
+                try send(round: number)
+            case .postcopy:
+                try stream()
+                digestKept()
+                return
+            case .over: return
+            }
+        }
+    }
+
+    /// Sends what is unsent while the guest runs.
+    private mutating func send(round: Int) throws(LaneError) {
+        while !memory.isStopped {
+            let serial = memory.streamSerial
+            if let wait = memory.capWait {
+                memory.rest(since: serial, for: wait)
+                continue
+            }
+            guard let run = memory.takeRun(from: cursor, mostPages: WireLimits.entriesPerFrame)
+            else {
+                try sendEnd(.endOfRound, token: UInt64(round))
+                return
+            }
+            moveCursor(to: run.first.rawValue + run.count)
+            batch.begin()
+            var zeroPages = 0
+            for number in run.first.rawValue..<run.first.rawValue + run.count {
+                let page = PageIndex(number)
+                unsafe copy.copyMemory(
+                    from: .init(memory.ram.bytes(of: PageRange(first: page, count: 1)))
+                )
+                let encoding = unsafe batch.append(page, contents: .init(copy))
+                if encoding == .zero { zeroPages += 1 }
+            }
+            memory.countRound(pages: run.count, zeroPages: zeroPages)
+            memory.payForStream(byteCount: try sendBatch(token: FrameHeader.precopyToken))
+        }
+    }
+
+    /// Adds pages to the digest that came in a round and stayed: as they are at the pause, so that
+    /// a write that nobody has noticed is found.
+    private mutating func digestKept() {
+        while memory.isStreaming, let run = memory.takeKept(from: cursor) {
+            moveCursor(to: run.first.rawValue + run.count)
+            var digest = PageDigest()
+            for number in run.first.rawValue..<run.first.rawValue + run.count {
+                let page = PageIndex(number)
+                unsafe digest.add(
+                    page,
+                    contents: .init(memory.ram.bytes(of: PageRange(first: page, count: 1)))
+                )
+            }
+            memory.count(digest, firstTime: run.count, pages: 0)
+        }
+    }
+
+    /// Sends what is unsent while the guest runs at the destination.
+    private mutating func stream() throws(LaneError) {
         try sendFirst(memory.takeFirstPages())
         while memory.isStreaming {
             let serial = memory.streamSerial
@@ -64,7 +133,7 @@ private struct BackgroundStream: ~Copyable {
             let isPressed = StreamPace.isPressed(at: start, lastRequest: lastRequest)
             let most = isPressed ? StreamPace.smallBatchPages : StreamPace.batchPages
             guard let run = memory.takeRun(from: cursor, mostPages: most) else {
-                try sendEnd(sequence: sequence, on: lane)
+                try sendEnd(.endOfStream, token: 0)
                 return
             }
             moveCursor(to: run.first.rawValue + run.count)
@@ -134,6 +203,10 @@ private struct BackgroundStream: ~Copyable {
         token: UInt64
     ) throws(LaneError) -> Int {
         memory.count(digest, firstTime: batch.pageCount, pages: batch.pageCount)
+        return try sendBatch(token: token)
+    }
+
+    private mutating func sendBatch(token: UInt64) throws(LaneError) -> Int {
         let lane = lane
         let byteCount = unsafe try batch.finish(
             sequence: sequence,
@@ -145,19 +218,22 @@ private struct BackgroundStream: ~Copyable {
         memory.countWire(byteCount: byteCount)
         return byteCount
     }
-}
 
-private func sendEnd(sequence: UInt64, on lane: any Lane) throws(LaneError) {
-    let header = FrameHeader(
-        kind: .endOfStream,
-        entryCount: 0,
-        payloadByteCount: 0,
-        sequence: sequence
-    )
-    var bytes = InlineArray<32, UInt8>(repeating: 0)
-    var span = bytes.mutableSpan
-    unsafe try span.withUnsafeMutableBytes { buffer throws(LaneError) in
-        unsafe header.write(to: buffer)
-        unsafe try lane.send(UnsafeRawBufferPointer(buffer), .init(start: nil, count: 0))
+    private mutating func sendEnd(_ kind: FrameKind, token: UInt64) throws(LaneError) {
+        let header = FrameHeader(
+            kind: kind,
+            entryCount: 0,
+            payloadByteCount: 0,
+            sequence: sequence,
+            token: token
+        )
+        sequence += 1
+        let lane = lane
+        var bytes = InlineArray<32, UInt8>(repeating: 0)
+        var span = bytes.mutableSpan
+        unsafe try span.withUnsafeMutableBytes { buffer throws(LaneError) in
+            unsafe header.write(to: buffer)
+            unsafe try lane.send(UnsafeRawBufferPointer(buffer), .init(start: nil, count: 0))
+        }
     }
 }

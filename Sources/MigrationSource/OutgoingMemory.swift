@@ -8,19 +8,23 @@ package import Transport
 
 /// Guest memory on its way out: what has been sent, and what all senders have to know.
 ///
-/// Shared by the urgent servers and the background stream. The guest is paused, so the bytes do
-/// not change.
+/// Shared by the urgent servers and the background stream. From the pause on the bytes do not change;
+/// before it, in precopy rounds, they may.
 package final class OutgoingMemory: Sendable {
     /// The guest's memory.
     let ram: GuestRAM
     /// What went wrong first on any sending thread.
     package let failure: FirstFailure
     private let sent: PageBitmap
+    /// Pages whose contents at the pause are in the digest, or will be once they are sent.
+    private let digested: PageBitmap
+    private let hasKept = Atomic<Bool>(false)
 
     private let digestLow = Atomic<UInt64>(0)
     private let digestHigh = Atomic<UInt64>(0)
     private let pagesSent = Atomic<Int>(0)
     private let pagesCovered = Atomic<Int>(0)
+    private let zeroSent = Atomic<Int>(0)
     private let bytesRaw = Atomic<Int>(0)
     private let bytesWire = Atomic<Int>(0)
 
@@ -34,12 +38,12 @@ package final class OutgoingMemory: Sendable {
     private let firstPages = Locked<[PageIndex]>([])
     private let pagesEachRequest = Atomic<Int>(1)
     private let prefetch = Atomic<Int>(0)
-    /// A ``StreamGate`` in the lowest bits; above them a count of what streaming threads may have
-    /// to wake up for.
+    /// A ``StreamGate`` in the lowest bits; above them the number of a precopy round, or a count of
+    /// what streaming threads may have to wake up for.
     private let streamGate = FutexWord(StreamGate.held.rawValue)
 
     private enum StreamGate: UInt32 {
-        case held, open, stopped
+        case held, open, stopped, round
 
         static let mask: UInt32 = 0b11
         static let event: UInt32 = 0b100
@@ -49,6 +53,7 @@ package final class OutgoingMemory: Sendable {
     package init(ram: GuestRAM) throws(SystemError) {
         self.ram = ram
         sent = try PageBitmap(pageCount: ram.layout.pageCount)
+        digested = try PageBitmap(pageCount: ram.layout.pageCount)
         failure = try FirstFailure()
     }
 
@@ -61,6 +66,56 @@ package final class OutgoingMemory: Sendable {
     /// first page on; nil when every page has been sent.
     func takeRun(from start: PageIndex, mostPages: Int) -> PageRange? {
         sent.takeRun(from: start, mostPages: mostPages)
+    }
+
+    /// Takes pages back that have been written since they were sent: they are to be sent again.
+    ///
+    /// By whole host pages of the destination. While no round is under way.
+    ///
+    /// - Returns: Those that had been sent, for the destination to discard.
+    func takeBackWritten() -> DiscardList {
+        var list = DiscardList()
+        let group = max(1, pagesEachRequest.load(ordering: .relaxed) / 64)
+        for first in stride(from: 0, to: sent.wordCount, by: group) {
+            let words = first..<min(first + group, sent.wordCount)
+            var written: UInt64 = 0
+            for word in words { written |= ram.written.takeBits(ofWord: word) }
+            guard written != 0 else { continue }
+            for word in words {
+                let bits = group == 1 ? written : sent.validBits(ofWord: word)
+                list.append(sent.remove(bits, fromWord: word), ofWord: word)
+            }
+        }
+        return list
+    }
+
+    /// Pages that the next round, or postcopy, has to send.
+    var unsentCount: Int {
+        (0..<sent.wordCount).reduce(0) { count, word in
+            count + (sent.validBits(ofWord: word) & ~sent.bits(ofWord: word)).nonzeroBitCount
+        }
+    }
+
+    /// The guest is paused, and what it had written is taken back: the pages that are sent now stay
+    /// where they are, and count with what they hold now.
+    func keepSent() {
+        for word in 0..<sent.wordCount {
+            digested.insert(~sent.bits(ofWord: word), inWord: word)
+        }
+        hasKept.store(true, ordering: .releasing)
+    }
+
+    /// Takes pages that stayed, for the digest, as `takeRun` does; nil when there are no more.
+    func takeKept(from start: PageIndex) -> PageRange? {
+        guard hasKept.load(ordering: .acquiring) else { return nil }
+        return digested.takeRun(from: start, mostPages: WireLimits.entriesPerFrame)
+    }
+
+    /// Adds pages of a precopy round to the totals, which the digest does not know.
+    func countRound(pages: Int, zeroPages: Int) {
+        pagesSent.wrappingAdd(pages, ordering: .relaxed)
+        zeroSent.wrappingAdd(zeroPages, ordering: .relaxed)
+        bytesRaw.wrappingAdd(pages * GuestPage.byteCount, ordering: .relaxed)
     }
 
     /// Adds to the totals, before the pages are sent.
@@ -91,6 +146,7 @@ package final class OutgoingMemory: Sendable {
                 high: digestHigh.load(ordering: .relaxed)
             ),
             pagesSent: pagesSent.load(ordering: .relaxed),
+            zeroSent: zeroSent.load(ordering: .relaxed),
             bytesRaw: bytesRaw.load(ordering: .relaxed),
             bytesWire: bytesWire.load(ordering: .relaxed)
         )
@@ -166,9 +222,17 @@ package final class OutgoingMemory: Sendable {
     package func serve(pagesPerRequest: Int, prefetchPages: Int, bytesPerSecond: UInt64) {
         pagesEachRequest.store(pagesPerRequest, ordering: .relaxed)
         prefetch.store(prefetchPages, ordering: .relaxed)
-        guard bytesPerSecond > 0 else { return }
-        cap.withLock { $0 = TokenBucket(bytesPerSecond: bytesPerSecond, at: .now) }
-        isCapped.store(true, ordering: .releasing)
+        capStream(bytesPerSecond: bytesPerSecond)
+    }
+
+    /// Sets the most that streaming threads may send from now on.
+    ///
+    /// - Parameter bytesPerSecond: Over all lanes; zero for no limit.
+    func capStream(bytesPerSecond: UInt64) {
+        cap.withLock {
+            $0 = bytesPerSecond > 0 ? TokenBucket(bytesPerSecond: bytesPerSecond, at: .now) : nil
+        }
+        isCapped.store(bytesPerSecond > 0, ordering: .releasing)
     }
 
     /// Pays for a frame of the stream, where it has a cap.
@@ -181,6 +245,13 @@ package final class OutgoingMemory: Sendable {
     var capWait: Duration? {
         guard isCapped.load(ordering: .acquiring) else { return nil }
         return cap.withLock { $0?.wait(at: .now) }
+    }
+
+    /// Lets streaming threads send what is unsent, each until nothing is left.
+    ///
+    /// - Parameter number: Of the round, from 1.
+    func openRound(_ number: Int) {
+        streamGate.store(StreamGate.round.rawValue | UInt32(number) * StreamGate.event)
     }
 
     /// Lets the background stream run.
@@ -202,18 +273,38 @@ package final class OutgoingMemory: Sendable {
     /// Ends the background stream after its present batch.
     package func stopStream() { streamGate.store(StreamGate.stopped.rawValue) }
 
-    /// Waits until the stream may run; false when it is to end.
-    func awaitStream() -> Bool {
+    /// What a streaming thread is to do.
+    enum StreamTurn: Equatable {
+        /// Send what is unsent, as part of this precopy round.
+        case round(Int)
+        /// Send what is unsent, in postcopy.
+        case postcopy
+        /// End.
+        case over
+    }
+
+    /// Waits for what a streaming thread is to do next.
+    ///
+    /// - Parameter round: The round that it has done last; zero for none.
+    /// - Returns: What that is.
+    func awaitTurn(after round: Int) -> StreamTurn {
         while true {
             // Read once: a gate that opens after the look must not be slept on.
             let word = streamGate.value
-            guard Self.state(word) == .held else { return Self.state(word) == .open }
-            streamGate.wait(while: word, timeout: .seconds(1))
+            switch Self.state(word) {
+            case .open: return .postcopy
+            case .stopped: return .over
+            case .round where Self.round(word) > round: return .round(Self.round(word))
+            case .held, .round: streamGate.wait(while: word, timeout: .seconds(1))
+            }
         }
     }
 
     /// Whether the stream is to go on.
     var isStreaming: Bool { Self.state(streamGate.value) == .open }
+
+    /// Whether streaming threads are to end.
+    var isStopped: Bool { Self.state(streamGate.value) == .stopped }
 
     /// What `rest` compares with; to be read before looking for something to do.
     var streamSerial: UInt32 { streamGate.value }
@@ -222,6 +313,8 @@ package final class OutgoingMemory: Sendable {
     func rest(since serial: UInt32, for duration: Duration) {
         streamGate.wait(while: serial, timeout: duration)
     }
+
+    private static func round(_ word: UInt32) -> Int { Int(word / StreamGate.event) }
 
     private static func state(_ word: UInt32) -> StreamGate {
         StreamGate(rawValue: word & StreamGate.mask) ?? .stopped
@@ -234,8 +327,10 @@ struct OutgoingTotals: Equatable, Sendable {
     let pagesCovered: Int
     /// Digest of those pages.
     let digest: PageDigest
-    /// Pages sent, repeated answers included.
+    /// Pages sent, repeated answers and all precopy rounds included.
     let pagesSent: Int
+    /// Pages of zeros sent in precopy rounds.
+    let zeroSent: Int
     /// Their bytes before compression.
     let bytesRaw: Int
     /// Bytes sent on page lanes, headers included.

@@ -31,7 +31,7 @@ extension MigrationReport {
         )
         self.error = error?.description
         apply(session.timeline, clocks: session.clocks, guest: session.guestIdentity)
-        totalMicroseconds = session.timeline.microseconds(from: \.pauseRequested, to: \.done)
+        totalMicroseconds = session.timeline.total(from: session.precopyBegan)
         let totals = session.totals
         pages.total = UInt64(machine.memory.layout.pageCount)
         if let done = session.done {
@@ -45,6 +45,14 @@ extension MigrationReport {
                 destination: PageDigest(done.digest).description
             )
         }
+        if !session.rounds.isEmpty {
+            precopy = PrecopyAccount(
+                tracking: machine.trackingMethod,
+                pages: session.done?.pagesPrecopied ?? 0,
+                discardedPages: UInt64(session.discardedCount),
+                rounds: session.rounds.map { PrecopyAccount.Round($0) }
+            )
+        }
         bytes.raw = UInt64(totals.bytesRaw)
         bytes.wire = UInt64(totals.bytesWire)
         gaps.outsideBeforeMicroseconds =
@@ -52,7 +60,20 @@ extension MigrationReport {
         takeProgress(of: machine)
         resources = ResourceUse(
             guestBytes: machine.memory.layout.byteCount,
-            metadataBytesPerPage: 1.0 / 8
+            // What has been sent; with rounds also what was written, and what is in the digest.
+            metadataBytesPerPage: (session.rounds.isEmpty ? 1.0 : 3.0) / 8
+        )
+    }
+}
+
+extension PrecopyAccount.Round {
+    fileprivate init(_ round: PrecopyRound) {
+        self.init(
+            pages: UInt64(round.pages),
+            zeroPages: UInt64(round.zeroPages),
+            wireBytes: UInt64(round.wireBytes),
+            durationMicroseconds: round.duration.wholeNanoseconds / 1000,
+            isPaused: round.isPaused
         )
     }
 }

@@ -11,25 +11,34 @@ internal import Transport
 ///
 /// For one thread, which it occupies until the migration has ended either way.
 final class SourceSession {
-    private let machine: Machine
+    let machine: Machine
     private let acceptor: any LaneAcceptor
-    private let control: ControlChannel
-    private let stop: StopSignals?
-    private let observer: any MigrationObserver
-    private let options: SourceOptions
+    let control: ControlChannel
+    let stop: StopSignals?
+    let observer: any MigrationObserver
+    let options: SourceOptions
 
     private let key = SessionKey.random()
     let guestIdentity: [UInt8]
-    private let memory: OutgoingMemory
+    let memory: OutgoingMemory
     private let threads = ThreadGroup()
     private var lanes: [LaneName: any Lane] = [:]
-    private var isPaused = false
+    private(set) var isPaused = false
+    var isTracking = false
     private var isPostcopyTold = false
+    private(set) var plan = PrecopyPlan()
+    private var postcopyBytesPerSecond: UInt64 = 0
     private var totalsAtEnd: OutgoingTotals?
 
     /// Where the migration stands.
     private(set) var phase = Phase.setup
     private(set) var timeline = Timeline()
+    /// The precopy rounds so far.
+    var rounds: [PrecopyRound] = []
+    /// When the first round began; nil without rounds.
+    var precopyBegan: MonotonicTime?
+    /// Pages that the destination was told to discard.
+    var discardedCount = 0
     /// Digest and counts that the destination reported.
     private(set) var done: WireDone?
     /// Whether both sides read the same clocks.
@@ -65,6 +74,7 @@ final class SourceSession {
         var failure: MigrationError?
         do throws(MigrationError) {
             try prepare()
+            try precopy()
             try switchOver()
             try followUp()
             become(.completed)
@@ -72,6 +82,8 @@ final class SourceSession {
             failure = error
         }
         endThreads()
+        // A guest that stays has no use for it; for one that has gone it makes no difference.
+        if isTracking { try? machine.stopTracking() }
         if let failure {
             // Only now, when no thread reads guest memory any more, may the guest change it; and
             // before the peer is told, which may take its time to listen.
@@ -110,10 +122,12 @@ final class SourceSession {
 
         let prepared = try awaitPrepared()
         try check(prepared)
+        plan = PrecopyPlan(prepared)
+        postcopyBytesPerSecond = prepared.streamBytesPerSecond
         memory.serve(
             pagesPerRequest: Int(prepared.pagesPerRequest),
             prefetchPages: Int(prepared.prefetchPages),
-            bytesPerSecond: prepared.streamBytesPerSecond
+            bytesPerSecond: prepared.precopyBytesPerSecond
         )
         for (name, lane) in lanes {
             try startThread(for: name, lane)
@@ -137,20 +151,26 @@ final class SourceSession {
         var state = WireState()
         do {
             timeline.pause = try machine.pause(within: options.pauseLimit)
-            memory.openForRequests()
             state.machine = try machine.saveState()
         } catch {
             throw .machine(error.description)
         }
         if let ending = machine.ending { throw .guestEnded(ending.description) }
         timeline.mark(\.stateSaved)
+        // Behind the save: KVM may write guest memory for it.
+        try settleMemory()
+        memory.openForRequests()
         state.heartbeats = machine.heartbeats.map { WireHeartbeats($0) }
         state.times = WireSourceTimes(timeline)
         try control.send(.state(state))
         timeline.mark(\.stateSent)
         // From here on it waits, and so would its processors. What the destination touches first,
         // when it loads the state and when its vCPUs go on, may be there by then.
-        memory.openStream(beginningWith: machine.firstPages(of: state.machine))
+        // After rounds it may still be discarding: a page must not come before it is missed.
+        memory.capStream(bytesPerSecond: postcopyBytesPerSecond)
+        if plan.mostRounds == 0 {
+            memory.openStream(beginningWith: machine.firstPages(of: state.machine))
+        }
 
         try awaitLoaded()
         guard case .loaded = try control.receive(within: options.loadLimit) else {
@@ -201,6 +221,7 @@ final class SourceSession {
 
     /// The guest runs at the destination; its memory follows.
     private func followUp() throws(MigrationError) {
+        if plan.mostRounds > 0 { memory.openStream() }
         let runLimit = MonotonicTime.now.advanced(by: .seconds(1))
         var meter = ProgressMeter(
             pagesTotal: UInt64(memory.ram.layout.pageCount),
@@ -217,7 +238,7 @@ final class SourceSession {
             tellPostcopy()
             let totals = memory.totals
             var progress = meter.read(
-                pagesDone: UInt64(totals.pagesCovered),
+                pagesDone: UInt64(memory.ram.layout.pageCount - memory.unsentCount),
                 requestsOutstanding: memory.requestsOutstanding
             )
             progress.bytes = ByteCounts(
@@ -248,6 +269,7 @@ final class SourceSession {
             ack.bytesRaw = UInt64(ours.bytesRaw)
             ack.bytesWire = UInt64(ours.bytesWire)
             ack.pagesSent = UInt64(ours.pagesSent)
+            ack.rounds = rounds.map { WirePrecopyRound($0) }
             memory.failure.close()
             try control.send(.doneAck(ack))
             timeline.mark(\.done)
@@ -268,12 +290,18 @@ final class SourceSession {
     /// The totals once every page has been counted.
     ///
     /// The destination may have a page before the thread that took it for the stream has counted
-    /// it: by the answer to a request that came in between.
+    /// it: by the answer to a request that came in between. And pages that came in precopy rounds
+    /// are counted last.
     private func coveredTotals() throws(MigrationError) -> OutgoingTotals {
-        let deadline = MonotonicTime.now.advanced(by: .seconds(5))
+        var deadline = MonotonicTime.now
+        var covered = -1
         while true {
             let totals = memory.totals
             if totals.pagesCovered == memory.ram.layout.pageCount { return totals }
+            if totals.pagesCovered != covered {
+                covered = totals.pagesCovered
+                deadline = MonotonicTime.now.advanced(by: .seconds(5))
+            }
             guard MonotonicTime.now < deadline else {
                 let unsent = memory.ram.layout.pageCount - totals.pagesCovered
                 throw control.violation(.unsentPages(unsent))
@@ -333,7 +361,7 @@ final class SourceSession {
         }
     }
 
-    private func refuseConnection(_ reason: RefusalReason) {
+    func refuseConnection(_ reason: RefusalReason) {
         guard let socket = try? acceptor.accept() else { return }
         LaneOpening.answer(LaneAnswer(refusing: reason), on: socket)
     }
@@ -377,6 +405,9 @@ final class SourceSession {
         guard prepared.prefetchPages <= UInt32(WireLimits.entriesPerFrame) else {
             throw control.violation(.field("prefetch_pages"))
         }
+        guard prepared.precopyRounds < UInt32(WireLimits.precopyRounds) else {
+            throw control.violation(.field("precopy_rounds"))
+        }
     }
 
     /// Whether so many lanes of a kind are open, numbered from zero.
@@ -416,7 +447,7 @@ final class SourceSession {
 
     // MARK: Waiting
 
-    private struct Ready {
+    struct Ready {
         var control: Bool
         var failure: Bool
         var ended: Bool
@@ -424,7 +455,7 @@ final class SourceSession {
         var connection: Bool
     }
 
-    private func awaitEvent(within limit: Duration) throws(MigrationError) -> Ready {
+    func awaitEvent(within limit: Duration) throws(MigrationError) -> Ready {
         let fixed = [
             control.rawDescriptor, memory.failure.event.rawDescriptor,
             machine.ended.rawDescriptor, stop?.rawDescriptor ?? -1,
@@ -453,7 +484,7 @@ final class SourceSession {
         )
     }
 
-    private func become(_ next: Phase) {
+    func become(_ next: Phase) {
         tellPostcopy()
         let old = phase
         phase.become(next)
@@ -472,7 +503,8 @@ extension WireDone {
     /// Pages installed, however they came; nil for a count that nobody can have.
     fileprivate var pagesArrived: UInt64? {
         let (some, isAbsurd) = pagesRequested.addingReportingOverflow(pagesStreamed)
-        let (all, isStillAbsurd) = some.addingReportingOverflow(pagesPrefetched)
-        return isAbsurd || isStillAbsurd ? nil : all
+        let (more, isStillAbsurd) = some.addingReportingOverflow(pagesPrefetched)
+        let (all, isMoreAbsurd) = more.addingReportingOverflow(pagesPrecopied)
+        return isAbsurd || isStillAbsurd || isMoreAbsurd ? nil : all
     }
 }

@@ -37,6 +37,10 @@ package enum FrameDefect: Error, Equatable, Sendable, CustomStringConvertible {
     case unexpectedMessage(String, expected: String)
     /// A field of a control message with a value that is not allowed.
     case field(String)
+    /// A page to be discarded that has not come, or comes no more.
+    case discard(page: UInt64)
+    /// The end of a precopy round that is not the one under way.
+    case round(found: UInt64)
     /// Every page is said to have arrived, but some were never sent.
     case unsentPages(Int)
     /// The stream ended although pages are missing.
@@ -69,6 +73,8 @@ package enum FrameDefect: Error, Equatable, Sendable, CustomStringConvertible {
         case .unexpectedMessage(let found, let expected):
             "message '\(found)' where '\(expected)' was due"
         case .field(let name): "field '\(name)' has a value that is not allowed"
+        case .discard(let page): "page \(page) cannot be discarded"
+        case .round(let found): "the end of round \(found), which is not under way"
         case .unsentPages(let count): "'done' although \(count) pages were never sent"
         case .missingPages(let count): "the stream ended with \(count) pages missing"
         }

@@ -8,6 +8,8 @@ package enum FrameKind: UInt8, Sendable {
     case pages = 2
     /// Nothing more follows on this bulk lane.
     case endOfStream = 3
+    /// The pages of a precopy round have all been sent; its number is the token.
+    case endOfRound = 4
 }
 
 /// The fixed 32 bytes at the head of every frame on a page lane.
@@ -22,6 +24,9 @@ package struct FrameHeader: Equatable, Sendable {
     /// The token, on a bulk lane, of pages that are sent before anybody has asked for them.
     package static let prefetchToken: UInt64 = 1
 
+    /// The token, on a bulk lane, of pages of a precopy round, which may come again.
+    package static let precopyToken: UInt64 = 2
+
     /// What follows.
     package let kind: FrameKind
     /// Entries that follow the header, at most ``WireLimits/entriesPerFrame``.
@@ -31,7 +36,7 @@ package struct FrameHeader: Equatable, Sendable {
     /// Number of the frame on its lane and in its direction, from zero.
     package let sequence: UInt64
     /// The requester's own mark, which comes back with the answer; on a bulk lane
-    /// ``streamToken`` or ``prefetchToken``.
+    /// ``streamToken``, ``prefetchToken`` or ``precopyToken``, or the number of a round.
     package let token: UInt64
     /// When an answer was made, on the source's CLOCK_MONOTONIC in nanoseconds; zero elsewhere.
     package let servedNanoseconds: UInt64
@@ -65,7 +70,7 @@ package struct FrameHeader: Equatable, Sendable {
             switch kind {
             case .requests: RequestEntry.byteCount
             case .pages: PageEntry.byteCount
-            case .endOfStream: 0
+            case .endOfStream, .endOfRound: 0
             }
         return entryCount * entryByteCount + payloadByteCount
     }
@@ -91,7 +96,7 @@ package struct FrameHeader: Equatable, Sendable {
             switch kind {
             case .requests: (1, WireLimits.entriesPerFrame, 0)
             case .pages: (1, WireLimits.entriesPerFrame, WireLimits.payloadByteCount)
-            case .endOfStream: (0, 0, 0)
+            case .endOfStream, .endOfRound: (0, 0, 0)
             }
         guard entries >= fewest, entries <= most else { throw .entryCount(entries) }
         guard payload <= largest else {

@@ -38,6 +38,24 @@ package struct PageDigest: Equatable, Sendable, CustomStringConvertible {
         high &+= hash.high64
     }
 
+    /// Adds one page, however it travels.
+    ///
+    /// - Parameters:
+    ///   - page: Its number.
+    ///   - contents: Its 4096 bytes, 8-byte aligned, which must not change meanwhile.
+    /// - Returns: Whether it is a page of zeros.
+    @discardableResult
+    package mutating func add(_ page: PageIndex, contents: UnsafeRawBufferPointer) -> Bool {
+        let isZero = unsafe isZero(contents)
+        unsafe add(page, contents: contents, as: isZero ? .zero : .raw)
+        return isZero
+    }
+
+    /// The digest less the pages of another one.
+    package func without(_ other: PageDigest) -> PageDigest {
+        PageDigest(low: low &- other.low, high: high &- other.high)
+    }
+
     /// Adds the pages of another digest.
     package mutating func add(_ other: PageDigest) {
         low &+= other.low

@@ -4,6 +4,8 @@
 package enum Phase: String, CaseIterable, Sendable, CustomStringConvertible {
     /// Handshake, and the destination gets ready. The guest runs at the source.
     case setup
+    /// Memory travels in rounds while the guest runs at the source.
+    case precopy
     /// The guest is paused; its state travels. Ends with the commit point.
     case switchover
     /// The guest runs at the destination; its memory follows.
@@ -21,7 +23,7 @@ package enum Phase: String, CaseIterable, Sendable, CustomStringConvertible {
     /// Whether the guest belongs to the destination for good.
     package var isCommitted: Bool {
         switch self {
-        case .setup, .switchover, .cancelled: false
+        case .setup, .precopy, .switchover, .cancelled: false
         case .postcopy, .completed, .failed: true
         }
     }
@@ -31,10 +33,11 @@ package enum Phase: String, CaseIterable, Sendable, CustomStringConvertible {
     /// The only table of transitions there is.
     package func canBecome(_ next: Phase) -> Bool {
         switch (self, next) {
-        case (.setup, .switchover), (.setup, .cancelled): true
+        case (.setup, .precopy), (.setup, .switchover), (.setup, .cancelled): true
+        case (.precopy, .switchover), (.precopy, .cancelled): true
         case (.switchover, .postcopy), (.switchover, .cancelled): true
         case (.postcopy, .completed), (.postcopy, .failed): true
-        case (.setup, _), (.switchover, _), (.postcopy, _): false
+        case (.setup, _), (.precopy, _), (.switchover, _), (.postcopy, _): false
         case (.completed, _), (.cancelled, _), (.failed, _): false
         }
     }

@@ -179,7 +179,11 @@ enum TimelineSection {
             migration.either(\.postcopyMicroseconds),
             "from the first KVM_RUN at the destination to the last page"
         )
-        add("total", migration.either(\.totalMicroseconds), "from the request to the end")
+        add(
+            "total",
+            migration.either(\.totalMicroseconds),
+            "from the request, or the first precopy round, to the end"
+        )
         return table.rows.isEmpty ? nil : table
     }
 

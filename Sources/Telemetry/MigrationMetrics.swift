@@ -70,6 +70,7 @@ package struct MigrationMetrics: Sendable {
         let progress = progress
         let pages = ending?.report?.pages ?? progress?.pages
         let bytes = ending?.report?.bytes ?? progress?.bytes
+        let precopy = ending?.report?.precopy
         text.add(
             "apus_migration_arrived_ratio",
             .gauge,
@@ -91,8 +92,20 @@ package struct MigrationMetrics: Sendable {
                     ([("how", "requested")], Double(pages.requested)),
                     ([("how", "prefetched")], Double(pages.prefetched)),
                     ([("how", "streamed")], Double(pages.streamed)),
-                ]
+                ] + (precopy.map { [([("how", "precopied")], Double($0.pages))] } ?? [])
             } ?? []
+        )
+        text.add(
+            "apus_migration_discarded_pages_total",
+            .counter,
+            "Pages that came in precopy rounds and were dropped, as the guest had written them again.",
+            precopy.map { Double($0.discardedPages) }
+        )
+        text.add(
+            "apus_migration_precopy_rounds_total",
+            .counter,
+            "Precopy rounds, one in the pause included.",
+            precopy.map { Double($0.rounds.count) }
         )
         text.add(
             "apus_migration_zero_pages_total",

@@ -42,6 +42,8 @@ package struct MigrationReport: Codable, Equatable, Sendable {
     package var totalMicroseconds: UInt64?
     /// Pages by how they came.
     package var pages = PageCounts()
+    /// What travelled before the guest ran at the destination; absent where nothing was to.
+    package var precopy: PrecopyAccount?
     /// Bytes before and on the wire.
     package var bytes = ByteCounts()
     /// Faults; the destination's report has them.
@@ -108,6 +110,7 @@ package struct MigrationReport: Codable, Equatable, Sendable {
         case postcopyMicroseconds = "postcopy_us"
         case totalMicroseconds = "total_us"
         case pages
+        case precopy
         case bytes
         case faults
         case digest

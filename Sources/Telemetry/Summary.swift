@@ -15,6 +15,7 @@ package struct Summary {
         Self.describeOutcome(of: report, in: &table)
         if let switchover = report.switchover { Self.describe(switchover, in: &table) }
         Self.describe(report.gaps, in: &table)
+        if let precopy = report.precopy { Self.describe(precopy, in: &table) }
         Self.describeDuration(of: report, in: &table)
         Self.describeTransfer(of: report, in: &table)
         if let faults = report.faults { Self.describe(faults, in: &table) }
@@ -84,7 +85,9 @@ package struct Summary {
         in table: inout SummaryTable
     ) {
         if let postcopy = report.postcopyMicroseconds {
-            let bytes = Double(report.bytes.raw)
+            let before = report.precopy.map { $0.rounds.map(\.pages).reduce(0, &+) } ?? 0
+            let bytes =
+                Double(report.bytes.raw) - Double(before) * Double(report.machine.pageBytes)
             let rate = bytes * 1_000_000 / Double(max(postcopy, 1))
             let note = bytes > 0 ? HumanUnits.rate(bytesPerSecond: rate) : ""
             table.add("postcopy", HumanUnits.duration(microseconds: postcopy), note)
@@ -94,15 +97,35 @@ package struct Summary {
         }
     }
 
+    private static func describe(_ precopy: PrecopyAccount, in table: inout SummaryTable) {
+        let time = precopy.rounds.map(\.durationMicroseconds).reduce(0, &+)
+        var notes = [HumanUnits.count(precopy.rounds.count, of: "round")]
+        notes.append("\(precopy.rounds.map(\.pages).reduce(0, &+)) pages")
+        notes.append(HumanUnits.bytes(precopy.rounds.map(\.wireBytes).reduce(0, &+)))
+        if let last = precopy.rounds.last(where: \.isPaused) {
+            let pause = HumanUnits.duration(microseconds: last.durationMicroseconds)
+            notes.append("the last in the pause, \(pause)")
+        }
+        if precopy.discardedPages > 0 { notes.append("discarded \(precopy.discardedPages)") }
+        table.add(
+            "precopy",
+            HumanUnits.duration(microseconds: time),
+            notes.joined(separator: ", ")
+        )
+    }
+
     private static func describeTransfer(
         of report: MigrationReport,
         in table: inout SummaryTable
     ) {
         let pages = report.pages
-        let kinds = [
-            "requested \(pages.requested)", "prefetched \(pages.prefetched)",
-            "streamed \(pages.streamed)", "zero \(pages.zero)", "duplicate \(pages.duplicate)",
-        ]
+        let precopied = report.precopy.map { ["precopied \($0.pages)"] } ?? []
+        let kinds =
+            precopied + [
+                "requested \(pages.requested)", "prefetched \(pages.prefetched)",
+                "streamed \(pages.streamed)", "zero \(pages.zero)",
+                "duplicate \(pages.duplicate)",
+            ]
         table.add("pages", "\(pages.total)", kinds.joined(separator: ", "))
         guard report.bytes.raw > 0 else { return }
         let share = 100 * Double(report.bytes.wire) / Double(report.bytes.raw)

@@ -59,6 +59,17 @@ package struct Timeline: Codable, Equatable, Sendable {
         return rest < 500 ? whole : whole + 1
     }
 
+    /// Microseconds that all of a migration took; nil when it did not come to its end.
+    ///
+    /// - Parameter precopyBegan: When the first round of precopy began; nil without rounds, and then
+    ///   the migration begins with the request to pause.
+    /// - Returns: The time.
+    package func total(from precopyBegan: MonotonicTime?) -> UInt64? {
+        var whole = self
+        whole.pauseRequested = precopyBegan ?? pauseRequested
+        return whole.microseconds(from: \.pauseRequested, to: \.done)
+    }
+
     private enum CodingKeys: String, CodingKey {
         case pauseRequested = "pause_requested_ns"
         case pause = "pause_ns"

@@ -2,8 +2,8 @@
 
 /// Guest pages by how they came.
 package struct PageCounts: Codable, Equatable, Sendable {
-    /// Pages of guest memory; `requested`, `prefetched` and `streamed` add up to it when all have
-    /// arrived.
+    /// Pages of guest memory; `requested`, `prefetched`, `streamed` and what came in precopy rounds
+    /// and stayed add up to it when all have arrived.
     package var total: UInt64 = 0
     /// Installed from the answer to a page request (QEMU's `postcopy-requests` counts these).
     package var requested: UInt64 = 0

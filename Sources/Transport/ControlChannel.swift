@@ -192,6 +192,8 @@ extension WireControlMessage.OneOf_Body {
         case .running: "running"
         case .done: "done"
         case .doneAck: "done_ack"
+        case .roundReceived: "round_received"
+        case .discard: "discard"
         case .abort: "abort"
         }
     }

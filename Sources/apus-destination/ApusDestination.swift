@@ -11,15 +11,18 @@ internal import MigrationWire
 internal import Telemetry
 internal import Transport
 
+extension MigrationMode: ExpressibleByArgument {}
+
 @main
 struct ApusDestination: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "apus-destination",
-        abstract: "Takes a running guest over from an apus-source by postcopy.",
+        abstract: "Takes a running guest over from an apus-source.",
         discussion: """
             Builds the machine, has the source pause its guest, loads the state and runs the
             guest at once. Pages it touches are requested first; the others follow in the
-            background. At the end both sides compare a digest of all memory. Then the guest
+            background: postcopy. With --mode hybrid memory is sent in rounds before the pause,
+            with --mode precopy all of it before the guest runs here. At the end both sides compare a digest of all memory. Then the guest
             goes on running here until Ctrl-C, SIGTERM or --run-after, and with --listen is
             served to the next destination.
 
@@ -27,6 +30,8 @@ struct ApusDestination: ParsableCommand {
               apus-destination --connect unix:/tmp/apus.sock --run-after 2s
               apus-destination --connect tcp:source.example:4711 --backing memfd \\
                   --report report.json --listen tcp:0.0.0.0:4712
+              apus-destination --connect tcp:source.example:4711 --mode hybrid \\
+                  --downtime-limit 50ms
 
             \(ExitStatus.help)
             """
@@ -67,6 +72,31 @@ struct ApusDestination: ParsableCommand {
 
     @Option(help: "How long the guest runs here after the migration; for ever unless given.")
     var runAfter: TimeSpan?
+
+    @Option(
+        help: """
+            What of memory travels before the guest runs here: nothing (postcopy), rounds while it \
+            runs at the source (hybrid; what they leave comes in postcopy), or everything \
+            (precopy; what the rounds leave comes in the pause).
+            """
+    )
+    var mode = MigrationMode.postcopy
+
+    @Option(
+        help: "Rounds end when what the guest has written since can be sent in this time."
+    )
+    var downtimeLimit = TimeSpan(duration: DestinationOptions().downtimeLimit)
+
+    @Option(help: "Most rounds while the guest runs at the source, 1 to 64; then they end, too.")
+    var precopyRounds = DestinationOptions().precopyRounds
+
+    @Option(
+        help: """
+            Most bytes per second of precopy rounds, for example 100M, that in the pause \
+            included. As fast as it goes unless given.
+            """
+    )
+    var maxPrecopyBandwidth: ByteCount?
 
     @Option(help: "Lanes for the background stream, 1 to 64.")
     var streams = 1
@@ -117,6 +147,13 @@ struct ApusDestination: ParsableCommand {
                     + "connect to unix:PATH on the source's host, or use --transport auto"
             )
         }
+        guard (1...64).contains(precopyRounds) else {
+            throw ValidationError("--precopy-rounds takes 1 to 64")
+        }
+        // Less, and a frame of a round takes longer than a peer waits for it.
+        guard maxPrecopyBandwidth.map({ $0.bytes >= 64 << 10 }) ?? true else {
+            throw ValidationError("--max-precopy-bandwidth takes 64K or more")
+        }
         guard (0...64).contains(prefetch) else {
             throw ValidationError("--prefetch takes 0 to 64")
         }
@@ -143,6 +180,10 @@ struct ApusDestination: ParsableCommand {
             options.faultReaders = faultReaders
             options.mostVCPULanes = lanes
             options.prefetchPages = prefetch
+            options.mode = mode
+            options.downtimeLimit = downtimeLimit.duration
+            options.precopyRounds = precopyRounds
+            options.precopyBytesPerSecond = maxPrecopyBandwidth.map { UInt64($0.bytes) }
             // Zero is what the protocol says for no limit.
             options.streamBytesPerSecond = maxPostcopyBandwidth.map { UInt64($0.bytes) }
             let destination = Destination(

@@ -15,7 +15,7 @@ struct ApusSource: ParsableCommand {
         abstract: "Runs a guest under KVM and serves it to the destination that takes it over.",
         discussion: """
             The guest runs here until an apus-destination connects, takes over its state and
-            pulls its memory: postcopy. Then this process ends with exit code 0. Up to the commit
+            pulls its memory: by postcopy, or by precopy first, as the destination wants. Then this process ends with exit code 0. Up to the commit
             point a migration that fails leaves the guest running here, and another destination
             may try. Ctrl-C and SIGTERM end guest and process; while a destination still needs
             memory from here, only a second one does.

@@ -20,7 +20,8 @@ struct CommandLineTests {
             case .destination:
                 [
                     "--connect", "--backing", "--run-after", "--streams", "--listen",
-                    "--prefetch", "--max-postcopy-bandwidth", "--lanes",
+                    "--prefetch", "--max-postcopy-bandwidth", "--lanes", "--mode",
+                    "--downtime-limit", "--precopy-rounds", "--max-precopy-bandwidth",
                 ]
             }
         for text in flags + [
@@ -57,6 +58,8 @@ struct CommandLineTests {
 
     @Test(arguments: [
         [], ["--connect", "nonsense"], ["--connect", "tcp:host"], ["--streams", "0"],
+        ["--mode", "both"], ["--precopy-rounds", "0"], ["--precopy-rounds", "65"],
+        ["--downtime-limit", "soon"], ["--max-precopy-bandwidth", "1K"],
         ["--streams", "65"], ["--lanes", "0"], ["--lanes", "65"], ["--prefetch", "65"],
         ["--max-postcopy-bandwidth", "fast"],
         ["--fault-readers", "0"], ["--fault-readers", "65"],

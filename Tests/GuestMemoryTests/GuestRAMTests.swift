@@ -36,6 +36,33 @@ import Testing
         try unsafe contents.withUnsafeBytes { unsafe try ram.fillBehind(range, with: $0) }
     }
 
+    @Test(arguments: HostFacts.backings)
+    func `pages are written over, copied out and dropped`(backing: Backing) throws {
+        let ram = try GuestRAM(layout: GuestLayout.pc(byteCount: 4 << 20), backing: backing)
+        let hostPage = backing.pagesPerHostPage
+        let all = unsafe ram.bytes(of: range(0, 1024))
+        for index in 0..<1024 { unsafe all[index * 4096] = 7 }
+        var random = SeededGenerator(seed: 2)
+        let contents = PageContents.incompressible.bytes(using: &random)
+        try unsafe contents.withUnsafeBytes { unsafe try ram.overwrite(range(3, 1), with: $0) }
+        #expect(unsafe Array(ram.bytes(of: range(3, 1))) == contents)
+        var copy = [UInt8](repeating: 0, count: 4096)
+        try unsafe copy.withUnsafeMutableBytes { unsafe try ram.copy(range(3, 1), into: $0) }
+        #expect(copy == contents)
+        try ram.discard(range(0, hostPage))
+        if hostPage == 1 { try ram.discard(range(3, 1)) }
+        for index in [0, 3] { #expect(unsafe all[index * 4096] == 0, "page \(index)") }
+        #expect(unsafe all[1000 * 4096] == 7)
+    }
+
+    @Test func `what this process writes is noted`() throws {
+        let ram = try makeRAM(.anonymous)
+        ram.noteWritten(range(3, 2))
+        ram.noteWritten(range(4, 1))
+        #expect(ram.written.takeBits(ofWord: 0) == 0b11000)
+        #expect(ram.written.takeBits(ofWord: 0) == 0)
+    }
+
     @Test(arguments: HostFacts.ordinaryBackings)
     func `memory is zero at first and keeps what is written`(backing: Backing) throws {
         let ram = try makeRAM(backing)

@@ -6,6 +6,18 @@ import TestSupport
 import Testing
 
 @Suite struct PageBitmapTests {
+    @Test func `words are read, taken, added to and cleared`() throws {
+        let bitmap = try PageBitmap(pageCount: 70)
+        #expect(bitmap.wordCount == 2)
+        bitmap.insert(.max, inWord: 1)
+        #expect(bitmap.bits(ofWord: 1) == 0b11_1111, "there are only 70 pages")
+        _ = bitmap.insert(PageIndex(5))
+        #expect(bitmap.remove(0b11_0000, fromWord: 0) == 0b10_0000)
+        #expect(bitmap.bits(ofWord: 0) == 0)
+        #expect(bitmap.takeBits(ofWord: 1) == 0b11_1111)
+        #expect(bitmap.takeBits(ofWord: 1) == 0)
+    }
+
     private static let sizes = [1, 2, 63, 64, 65, 127, 128, 129, 1000, 4096, 32_769]
 
     @Test(arguments: sizes)

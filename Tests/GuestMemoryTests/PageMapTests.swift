@@ -26,6 +26,25 @@ import Testing
 }
 
 @Suite struct PageMapTests {
+    @Test func `only an installed page is reclaimed, by one, and is missing again`() throws {
+        let map = try PageMap(pageCount: 2)
+        let page = PageIndex(0)
+        #expect(!map.reclaim(page))
+        _ = map.claim(page)
+        #expect(!map.reclaim(page))
+        _ = map.markInstalled(PageRange(first: page, count: 1))
+        #expect(map.remainingCount == 1)
+        #expect(map.reclaim(page))
+        #expect(!map.reclaim(page))
+        #expect(map.remainingCount == 2)
+        #expect(map.claim(page) == .arriving, "nobody else may install it meanwhile")
+        map.markAbsent(PageRange(first: page, count: 1))
+        #expect(map.markRequested(page) == .absent)
+        #expect(map.claim(page) == .requested)
+        _ = map.markInstalled(PageRange(first: page, count: 1))
+        #expect(map.remainingCount == 1)
+    }
+
     @Test(.timeLimit(.minutes(1)), arguments: [1, 64, 4097, 30_000])
     func `of many threads exactly one wins each page`(pageCount: Int) throws {
         let map = try PageMap(pageCount: pageCount)

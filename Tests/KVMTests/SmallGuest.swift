@@ -13,8 +13,13 @@ final class SmallGuest: Sendable {
     let virtualCPU: VirtualCPU
     let virtualMachine: VirtualMachine
     let memory: GuestRAM
+    let tracker: DirtyTracker?
 
-    init(program: [UInt8], argument: UInt64 = 0) throws {
+    init(
+        program: [UInt8],
+        argument: UInt64 = 0,
+        tracking method: DirtyTracker.Method? = nil
+    ) throws {
         memory = try GuestRAM(layout: .pc(byteCount: 4 << 20), backing: .anonymous)
         let bytes = unsafe memory.bytes(of: PageRange(first: PageIndex(0), count: 1024))
         for (offset, byte) in program.enumerated() {
@@ -34,7 +39,13 @@ final class SmallGuest: Sendable {
         let system = try KVMSystem()
         virtualMachine = try system.makeVirtualMachine()
         try virtualMachine.setMemory(memory)
+        var tracker: DirtyTracker?
+        if let method {
+            tracker = try DirtyTracker(of: virtualMachine, memory, preferring: method)
+        }
+        self.tracker = tracker
         virtualCPU = try virtualMachine.makeVirtualCPU(index: 0)
+        try tracker?.add(virtualCPU)
         try virtualCPU.setCPUID(system.supportedCPUID())
         try virtualCPU.enterLongMode(
             at: Self.entry,

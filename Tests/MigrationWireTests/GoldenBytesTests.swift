@@ -14,7 +14,7 @@ import Testing
     @Test func `a preamble is these 32 bytes`() throws {
         let golden = bytes(
             hexadecimal: """
-                41505553 4c414e45  0300 01 03  00000000
+                41505553 4c414e45  0400 01 03  00000000
                 a0a1a2a3 a4a5a6a7 a8a9aaab acadaeaf
                 """
         )
@@ -32,7 +32,7 @@ import Testing
     ])
     func `a lane is named by kind and index`(lane: LaneName, name: String) throws {
         let golden = bytes(
-            hexadecimal: "41505553 4c414e45 0300 \(name) 00000000"
+            hexadecimal: "41505553 4c414e45 0400 \(name) 00000000"
                 + String(repeating: "00", count: 16)
         )
         let preamble = LanePreamble(lane: lane, key: .none)
@@ -56,7 +56,7 @@ import Testing
     @Test func `a preamble that offers rings is these 32 bytes`() throws {
         let golden = bytes(
             hexadecimal: """
-                41505553 4c414e45  0300 02 03  01 0c 14 00
+                41505553 4c414e45  0400 02 03  01 0c 14 00
                 a0a1a2a3 a4a5a6a7 a8a9aaab acadaeaf
                 """
         )
@@ -69,7 +69,7 @@ import Testing
     }
 
     @Test func `an answer that takes the rings is these 16 bytes`() throws {
-        let golden = bytes(hexadecimal: "41505553 4c414e45  0300 00 01 00000000")
+        let golden = bytes(hexadecimal: "41505553 4c414e45  0400 00 01 00000000")
         let answer = LaneAnswer(verdict: .accepted, takesRing: true)
         #expect(written(16) { unsafe answer.write(to: $0) } == golden)
         let read = try unsafe golden.withUnsafeBytes { unsafe try LaneAnswer(parsing: $0) }
@@ -203,8 +203,26 @@ import Testing
         #expect(try FrameParser().parse(golden, expecting: 3) == .endOfStream)
     }
 
+    @Test func `the end of a precopy round has its number for a token`() throws {
+        let golden = bytes(
+            hexadecimal: """
+                04 00 0000 00000000  0700000000000000
+                0200000000000000  0000000000000000
+                """
+        )
+        let header = FrameHeader(
+            kind: .endOfRound,
+            entryCount: 0,
+            payloadByteCount: 0,
+            sequence: 7,
+            token: 2
+        )
+        #expect(written(32) { unsafe header.write(to: $0) } == golden)
+        #expect(try FrameParser().parse(golden, expecting: 7) == .endOfRound(2))
+    }
+
     @Test func `limits are these numbers`() {
-        #expect(WireLimits.version == 3)
+        #expect(WireLimits.version == 4)
         #expect(WireLimits.entriesPerFrame == 64)
         #expect(WireLimits.payloadByteCount == 262_144)
         #expect(WireLimits.frameByteCount == 263_200)

@@ -49,7 +49,7 @@ private let lz4Count = UInt32(payload - 4096)
 
 private let spoiledHeaders: [Spoiled] = [
     spoil("kind 0", good, at: 0, with: "00", .kind(0)),
-    spoil("kind 4", good, at: 0, with: "04", .kind(4)),
+    spoil("kind 5", good, at: 0, with: "05", .kind(5)),
     spoil("kind 255", good, at: 0, with: "ff", .kind(255)),
     spoil("reserved bit 0", good, at: 1, with: "01", .reservedBits),
     spoil("reserved bit 7", good, at: 1, with: "80", .reservedBits),
@@ -59,6 +59,7 @@ private let spoiledHeaders: [Spoiled] = [
     spoil("no requests", goodRequests, at: 2, with: "0000", .entryCount(0)),
     spoil("65 requests", goodRequests, at: 2, with: "4100", .entryCount(65)),
     spoil("end with an entry", good, at: 0, with: "03000100", .entryCount(1)),
+    spoil("end of a round with an entry", good, at: 0, with: "04000100", .entryCount(1)),
     spoil(
         "payload one byte too large",
         good,

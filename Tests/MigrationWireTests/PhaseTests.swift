@@ -5,7 +5,8 @@ import Testing
 
 @Suite struct PhaseTests {
     private static let allowed: [Phase: Set<Phase>] = [
-        .setup: [.switchover, .cancelled],
+        .setup: [.precopy, .switchover, .cancelled],
+        .precopy: [.switchover, .cancelled],
         .switchover: [.postcopy, .cancelled],
         .postcopy: [.completed, .failed],
         .completed: [],

@@ -26,6 +26,7 @@ enum ParsedFrame: Equatable {
     case requests([RequestEntry])
     case pages([DecodedPage])
     case endOfStream
+    case endOfRound(UInt64)
 }
 
 /// Parses frames out of memory that cannot be read or written beyond its end.
@@ -58,6 +59,7 @@ struct FrameParser: ~Copyable {
         let rest = unsafe body.tail(holding: bytes[FrameHeader.byteCount..<end])
         switch header.kind {
         case .endOfStream: return .endOfStream
+        case .endOfRound: return .endOfRound(header.token)
         case .requests:
             var entries: [RequestEntry] = []
             for index in 0..<header.entryCount {

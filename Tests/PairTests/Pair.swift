@@ -16,6 +16,7 @@ final class Pair: Sendable {
     let guest: Machine
     let endpoints: PairEndpoints
     private let sourceBegins: @Sendable () -> Void
+    private let sourceNotes: @Sendable (Machine) -> Void
     private let identity = [UInt8](repeating: 7, count: 16)
 
     /// - Parameters:
@@ -26,6 +27,7 @@ final class Pair: Sendable {
     ///   - fault: What goes wrong on a lane.
     ///   - transport: What page lanes are carried by.
     ///   - sourceBegins: Called first on the thread that serves the guest.
+    ///   - sourceNotes: Called when the source has something to say, which it has after a round.
     /// - Throws: What this host lacks.
     init(
         memoryBytes: Int = 16 << 20,
@@ -34,9 +36,11 @@ final class Pair: Sendable {
         options: WalkerOptions = WalkerOptions(workingSetPages: 64, zeroPercent: 20),
         fault: LaneFault? = nil,
         transport: TransportChoice = .socket,
-        sourceBegins: @escaping @Sendable () -> Void = {}
+        sourceBegins: @escaping @Sendable () -> Void = {},
+        sourceNotes: @escaping @Sendable (Machine) -> Void = { _ in }
     ) throws {
         self.sourceBegins = sourceBegins
+        self.sourceNotes = sourceNotes
         let layout = try GuestLayout.pc(byteCount: memoryBytes)
         guest = try Machine(
             description: Machine.describe(layout: layout, vCPUCount: vCPUs),
@@ -60,6 +64,7 @@ final class Pair: Sendable {
     /// Runs one attempt; the source serves until it is over, and for `patience` more.
     func migrate(
         backing: Backing = .anonymous,
+        mode: MigrationMode = .postcopy,
         streams: Int = 1,
         faultReaders: Int = 1,
         patience: Duration = .milliseconds(300),
@@ -81,6 +86,7 @@ final class Pair: Sendable {
         }
         var options = DestinationOptions()
         options.backing = backing
+        options.mode = mode
         options.faultPath = HostFacts.faultPath
         options.streams = streams
         options.faultReaders = faultReaders
@@ -136,7 +142,7 @@ final class Pair: Sendable {
                 guestIdentity: pair.identity,
                 acceptor: pair.endpoints.acceptor,
                 stop: nil,
-                observer: SilentObserver(),
+                observer: SilentObserver { pair.sourceNotes(pair.guest) },
                 options: options
             )
             switch source.serve(until: MonotonicTime.now.advanced(by: patience)) {
@@ -149,9 +155,13 @@ final class Pair: Sendable {
     }
 }
 
-/// Tells nobody.
+/// Tells nobody what it is told.
 final class SilentObserver: MigrationObserver {
+    private let whenNoted: () -> Void
+
+    init(whenNoted: @escaping () -> Void = {}) { self.whenNoted = whenNoted }
+
     func phaseChanged(from old: String, to new: String) {}
     func progressed(_ progress: TransferProgress) {}
-    func noted(_ text: String) {}
+    func noted(_ text: String) { whenNoted() }
 }

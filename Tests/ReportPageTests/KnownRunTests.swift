@@ -162,6 +162,19 @@ import Testing
         #expect(try cost.row("CPU time").contains(String(format: "%.1f s", Double(cpu) / 1e6)))
     }
 
+    @Test func `precopy rounds, where there are any, are the file's`() throws {
+        let page = try Reports.page(changing: "nowait-destination") { report in
+            report["precopy"] = Reports.precopy
+        }
+        let section = try #require(page.parts.first).section("Pages and bytes")
+        #expect(try section.plots[0].bar("precopied").high == 15_000)
+        let table = try #require(section.tables.last)
+        #expect(table.rows.map(\.name) == ["1", "2"])
+        #expect(try table.row("1").contains("400 ms"))
+        #expect(try table.row("2").contains("in the pause"))
+        #expect(table.footnote?.contains("discarded") == true)
+    }
+
     @Test func `percentiles and buckets are the file's`() throws {
         let times = try #require(destination[object: "faults"]["fault_times"] as? [Reports.JSON])
         let exits = try #require(times.first { $0["kind"] as? String == "exit" })

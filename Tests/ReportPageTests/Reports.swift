@@ -12,6 +12,23 @@ enum Reports {
     static let nowait = ["nowait-source", "nowait-destination"]
     static let userfault = ["userfault-source", "userfault-destination"]
 
+    /// What a report has of precopy rounds.
+    static var precopy: JSON {
+        [
+            "tracking": "ring", "pages": 15_000, "discarded_pages": 1384,
+            "rounds": [
+                [
+                    "pages": 16_384, "zero_pages": 500, "wire_bytes": 33_554_432,
+                    "duration_us": 400_000, "paused": false,
+                ],
+                [
+                    "pages": 2000, "zero_pages": 0, "wire_bytes": 4_194_304,
+                    "duration_us": 50_000, "paused": true,
+                ],
+            ],
+        ]
+    }
+
     /// The top of the checkout.
     static let checkout = URL(filePath: #filePath).deletingLastPathComponent()
         .deletingLastPathComponent().deletingLastPathComponent()

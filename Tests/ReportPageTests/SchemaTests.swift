@@ -13,6 +13,7 @@ import Testing
         var json = try Reports.json("nowait-destination")
         json["error"] = "none, but for this test"
         json[object: "gaps"]["outside_gap_after_us"] = 1
+        json["precopy"] = Reports.precopy
         return try JSONDecoder().decode(
             MigrationReport.self,
             from: JSONSerialization.data(withJSONObject: json)
@@ -115,12 +116,13 @@ import Testing
         @Test(arguments: [
             [], ["machine"], ["timeline"], ["switchover"], ["gaps"], ["pages"], ["bytes"],
             ["faults"], ["faults", "fault_latency"], ["faults", "fault_series"], ["digest"],
-            ["resources"], ["walker"], ["guest_progress"],
+            ["resources"], ["walker"], ["guest_progress"], ["precopy"],
         ])
         func `a field that the schema lacks is refused`(place: [String]) throws {
             let directory = TemporaryDirectory()
             let path = directory.file("report.json")
             var report = try Reports.json("nowait-destination")
+            report["precopy"] = Reports.precopy
             switch place.count {
             case 0: report["colour"] = 1
             case 1: report[object: place[0]]["colour"] = 1

@@ -86,6 +86,19 @@ struct MetricsTests {
         }
     }
 
+    @Test func `precopy is told at the end`() throws {
+        var metrics = Self.metrics()
+        metrics.phase = "completed"
+        var report = Samples.completed
+        report.precopy = Samples.precopy
+        metrics.ending = MigrationEnding(report)
+        let families = try PrometheusParser.parse(metrics.text)
+        #expect(try value(families, "apus_migration_precopy_rounds") == 2)
+        #expect(try value(families, "apus_migration_discarded_pages") == 1384)
+        let pages = try values(families, "apus_migration_pages", by: "how")
+        #expect(pages["precopied"] == 15_000)
+    }
+
     @Test func `the end is told in base units`() throws {
         var metrics = Self.metrics()
         metrics.phase = "completed"

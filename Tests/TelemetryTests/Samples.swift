@@ -45,6 +45,31 @@ enum Samples {
         return report
     }
 
+    /// Two rounds, one of them in the pause.
+    static var precopy: PrecopyAccount {
+        PrecopyAccount(
+            tracking: nil,
+            pages: 15_000,
+            discardedPages: 1384,
+            rounds: [
+                PrecopyAccount.Round(
+                    pages: 16_384,
+                    zeroPages: 500,
+                    wireBytes: 32 << 20,
+                    durationMicroseconds: 400_000,
+                    isPaused: false
+                ),
+                PrecopyAccount.Round(
+                    pages: 2000,
+                    zeroPages: 0,
+                    wireBytes: 4 << 20,
+                    durationMicroseconds: 50_000,
+                    isPaused: true
+                ),
+            ]
+        )
+    }
+
     /// A source's report of a migration that never got anywhere.
     static var failed: MigrationReport {
         var report = MigrationReport(

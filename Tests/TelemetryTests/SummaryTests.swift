@@ -31,6 +31,20 @@ import Testing
         )
     }
 
+    @Test func `precopy rounds have a line`() {
+        var report = Samples.completed
+        report.precopy = Samples.precopy
+        let lines = Summary(report).text.split(separator: "\n")
+        #expect(
+            lines.contains(
+                "precopy           450 ms      2 rounds, 18384 pages, 36 MiB, "
+                    + "the last in the pause, 50 ms, discarded 1384"
+            ),
+            "\(lines)"
+        )
+        #expect(lines.contains { $0.hasPrefix("pages             131072      precopied 15000, ") })
+    }
+
     @Test func `a failed migration says why and compares nothing`() {
         #expect(
             Summary(Samples.failed).text == """

@@ -30,6 +30,9 @@ enum : unsigned long {
     CLINUX_KVM_SET_IRQCHIP = KVM_SET_IRQCHIP,
     CLINUX_KVM_GET_PIT2 = KVM_GET_PIT2,
     CLINUX_KVM_SET_PIT2 = KVM_SET_PIT2,
+    CLINUX_KVM_ENABLE_CAP = KVM_ENABLE_CAP,
+    CLINUX_KVM_GET_DIRTY_LOG = KVM_GET_DIRTY_LOG,
+    CLINUX_KVM_RESET_DIRTY_RINGS = KVM_RESET_DIRTY_RINGS,
     // On a vCPU.
     CLINUX_KVM_RUN = KVM_RUN,
     CLINUX_KVM_SET_CPUID2 = KVM_SET_CPUID2,
@@ -125,6 +128,20 @@ enum : unsigned long {
 _Static_assert(CLINUX_KVM_SET_MEM_FAULT_NOWAIT == 0xC001AED2, "the RFC's ioctl");
 _Static_assert(CLINUX_KVM_SET_MEMORY_ATTRIBUTES == 0x4020AED2, "the kernel's ioctl");
 _Static_assert(CLINUX_KVM_PRE_FAULT_MEMORY == 0xC040AED5, "the kernel's ioctl");
+
+// Dirty pages: api.rst 8.29. An entry of a ring is flags, slot and offset of a page.
+enum : uint32_t {
+    CLINUX_KVM_DIRTY_GFN_F_DIRTY = KVM_DIRTY_GFN_F_DIRTY,
+    CLINUX_KVM_DIRTY_GFN_F_RESET = KVM_DIRTY_GFN_F_RESET,
+};
+enum : unsigned long {
+    // Where the ring lies in the mapping of a vCPU, in pages.
+    CLINUX_KVM_DIRTY_LOG_PAGE_OFFSET = KVM_DIRTY_LOG_PAGE_OFFSET,
+};
+_Static_assert(sizeof(struct kvm_dirty_gfn) == 16, "kvm_dirty_gfn layout");
+_Static_assert(offsetof(struct kvm_dirty_gfn, slot) == 4, "kvm_dirty_gfn layout");
+_Static_assert(offsetof(struct kvm_dirty_gfn, offset) == 8, "kvm_dirty_gfn layout");
+_Static_assert(sizeof(struct kvm_dirty_log) == 16, "kvm_dirty_log layout");
 
 // Flags of struct kvm_clock_data, which import with three different types.
 enum : uint32_t {

@@ -116,6 +116,24 @@ package nonisolated struct WireControlMessage: Sendable {
     set {body = .doneAck(newValue)}
   }
 
+  /// destination, after each precopy round
+  package var roundReceived: WireRoundReceived {
+    get {
+      if case .roundReceived(let v)? = body {return v}
+      return WireRoundReceived()
+    }
+    set {body = .roundReceived(newValue)}
+  }
+
+  /// source, before the state
+  package var discard: WireDiscard {
+    get {
+      if case .discard(let v)? = body {return v}
+      return WireDiscard()
+    }
+    set {body = .discard(newValue)}
+  }
+
   /// either side, before the commit point
   package var abort: WireAbort {
     get {
@@ -146,6 +164,10 @@ package nonisolated struct WireControlMessage: Sendable {
     case done(WireDone)
     /// source
     case doneAck(WireDoneAck)
+    /// destination, after each precopy round
+    case roundReceived(WireRoundReceived)
+    /// source, before the state
+    case discard(WireDiscard)
     /// either side, before the commit point
     case abort(WireAbort)
 
@@ -225,6 +247,49 @@ package nonisolated struct WirePrepared: Sendable {
 
   /// most, over all bulk lanes; 0: as fast as it goes
   package var streamBytesPerSecond: UInt64 = 0
+
+  /// most rounds while the guest runs at the source; 0: none
+  package var precopyRounds: UInt32 = 0
+
+  /// what may stay behind: what can be sent in this time
+  package var downtimeLimitUs: UInt64 = 0
+
+  /// what stays behind is sent in the pause, not in postcopy
+  package var allBeforeRun: Bool = false
+
+  /// as stream_bytes_per_second, for the rounds
+  package var precopyBytesPerSecond: UInt64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// All lanes have ended this round, and its pages are where they should be.
+package nonisolated struct WireRoundReceived: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// from 1
+  package var number: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// Pages that came in a round and have been written at the source since: they are absent again.
+package nonisolated struct WireDiscard: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// a multiple of 64
+  package var firstPage: UInt64 = 0
+
+  /// a bit a page, the lowest bit of the first byte for first_page
+  package var pages: Data = Data()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -364,6 +429,9 @@ package nonisolated struct WireDone: Sendable {
   /// installed from frames of prefetched pages
   package var pagesPrefetched: UInt64 = 0
 
+  /// came in precopy rounds, and stayed
+  package var pagesPrecopied: UInt64 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -394,11 +462,38 @@ package nonisolated struct WireDoneAck: Sendable {
   /// repeated answers included
   package var pagesSent: UInt64 = 0
 
+  package var rounds: [WirePrecopyRound] = []
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
   fileprivate var _digest: WireDigest? = nil
+}
+
+/// One precopy round, as the source sent it.
+package nonisolated struct WirePrecopyRound: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var pages: UInt64 = 0
+
+  /// of these
+  package var pagesZero: UInt64 = 0
+
+  /// headers included
+  package var bytesWire: UInt64 = 0
+
+  /// until the destination had all of it
+  package var durationUs: UInt64 = 0
+
+  /// the guest stood still
+  package var isPaused: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
 }
 
 package nonisolated struct WireAbort: Sendable {
@@ -420,7 +515,7 @@ fileprivate nonisolated let _protobuf_package = "apus.wire"
 
 nonisolated extension WireControlMessage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ControlMessage"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hello\0\u{1}welcome\0\u{1}prepared\0\u{1}state\0\u{1}loaded\0\u{1}run\0\u{1}running\0\u{1}done\0\u{3}done_ack\0\u{2}\u{6}abort\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hello\0\u{1}welcome\0\u{1}prepared\0\u{1}state\0\u{1}loaded\0\u{1}run\0\u{1}running\0\u{1}done\0\u{3}done_ack\0\u{3}round_received\0\u{1}discard\0\u{2}\u{4}abort\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -545,6 +640,32 @@ nonisolated extension WireControlMessage: SwiftProtobuf.Message, SwiftProtobuf._
           self.body = .doneAck(v)
         }
       }()
+      case 10: try {
+        var v: WireRoundReceived?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .roundReceived(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .roundReceived(v)
+        }
+      }()
+      case 11: try {
+        var v: WireDiscard?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .discard(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .discard(v)
+        }
+      }()
       case 15: try {
         var v: WireAbort?
         var hadOneofValue = false
@@ -604,6 +725,14 @@ nonisolated extension WireControlMessage: SwiftProtobuf.Message, SwiftProtobuf._
     case .doneAck?: try {
       guard case .doneAck(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 9)
+    }()
+    case .roundReceived?: try {
+      guard case .roundReceived(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+    }()
+    case .discard?: try {
+      guard case .discard(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
     }()
     case .abort?: try {
       guard case .abort(let v)? = self.body else { preconditionFailure() }
@@ -712,7 +841,7 @@ nonisolated extension WireWelcome: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WirePrepared: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Prepared"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}page_byte_count\0\u{1}memory\0\u{3}vcpu_count\0\u{3}urgent_lanes\0\u{3}bulk_lanes\0\u{3}prefetch_pages\0\u{3}stream_bytes_per_second\0\u{3}pages_per_request\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}page_byte_count\0\u{1}memory\0\u{3}vcpu_count\0\u{3}urgent_lanes\0\u{3}bulk_lanes\0\u{3}prefetch_pages\0\u{3}stream_bytes_per_second\0\u{3}pages_per_request\0\u{3}precopy_rounds\0\u{3}downtime_limit_us\0\u{3}all_before_run\0\u{3}precopy_bytes_per_second\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -728,6 +857,10 @@ nonisolated extension WirePrepared: SwiftProtobuf.Message, SwiftProtobuf._Messag
       case 6: try { try decoder.decodeSingularUInt32Field(value: &self.prefetchPages) }()
       case 7: try { try decoder.decodeSingularUInt64Field(value: &self.streamBytesPerSecond) }()
       case 8: try { try decoder.decodeSingularUInt32Field(value: &self.pagesPerRequest) }()
+      case 9: try { try decoder.decodeSingularUInt32Field(value: &self.precopyRounds) }()
+      case 10: try { try decoder.decodeSingularUInt64Field(value: &self.downtimeLimitUs) }()
+      case 11: try { try decoder.decodeSingularBoolField(value: &self.allBeforeRun) }()
+      case 12: try { try decoder.decodeSingularUInt64Field(value: &self.precopyBytesPerSecond) }()
       default: break
       }
     }
@@ -758,6 +891,18 @@ nonisolated extension WirePrepared: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if self.pagesPerRequest != 0 {
       try visitor.visitSingularUInt32Field(value: self.pagesPerRequest, fieldNumber: 8)
     }
+    if self.precopyRounds != 0 {
+      try visitor.visitSingularUInt32Field(value: self.precopyRounds, fieldNumber: 9)
+    }
+    if self.downtimeLimitUs != 0 {
+      try visitor.visitSingularUInt64Field(value: self.downtimeLimitUs, fieldNumber: 10)
+    }
+    if self.allBeforeRun != false {
+      try visitor.visitSingularBoolField(value: self.allBeforeRun, fieldNumber: 11)
+    }
+    if self.precopyBytesPerSecond != 0 {
+      try visitor.visitSingularUInt64Field(value: self.precopyBytesPerSecond, fieldNumber: 12)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -770,6 +915,75 @@ nonisolated extension WirePrepared: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if lhs.prefetchPages != rhs.prefetchPages {return false}
     if lhs.pagesPerRequest != rhs.pagesPerRequest {return false}
     if lhs.streamBytesPerSecond != rhs.streamBytesPerSecond {return false}
+    if lhs.precopyRounds != rhs.precopyRounds {return false}
+    if lhs.downtimeLimitUs != rhs.downtimeLimitUs {return false}
+    if lhs.allBeforeRun != rhs.allBeforeRun {return false}
+    if lhs.precopyBytesPerSecond != rhs.precopyBytesPerSecond {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireRoundReceived: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".RoundReceived"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}number\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.number) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.number != 0 {
+      try visitor.visitSingularUInt32Field(value: self.number, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireRoundReceived, rhs: WireRoundReceived) -> Bool {
+    if lhs.number != rhs.number {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireDiscard: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Discard"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}first_page\0\u{1}pages\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.firstPage) }()
+      case 2: try { try decoder.decodeSingularBytesField(value: &self.pages) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.firstPage != 0 {
+      try visitor.visitSingularUInt64Field(value: self.firstPage, fieldNumber: 1)
+    }
+    if !self.pages.isEmpty {
+      try visitor.visitSingularBytesField(value: self.pages, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireDiscard, rhs: WireDiscard) -> Bool {
+    if lhs.firstPage != rhs.firstPage {return false}
+    if lhs.pages != rhs.pages {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -975,7 +1189,7 @@ nonisolated extension WireDigest: SwiftProtobuf.Message, SwiftProtobuf._MessageI
 
 nonisolated extension WireDone: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Done"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}digest\0\u{3}pages_requested\0\u{3}pages_streamed\0\u{3}pages_zero\0\u{3}pages_duplicate\0\u{3}pages_prefetched\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}digest\0\u{3}pages_requested\0\u{3}pages_streamed\0\u{3}pages_zero\0\u{3}pages_duplicate\0\u{3}pages_prefetched\0\u{3}pages_precopied\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -989,6 +1203,7 @@ nonisolated extension WireDone: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
       case 4: try { try decoder.decodeSingularUInt64Field(value: &self.pagesZero) }()
       case 5: try { try decoder.decodeSingularUInt64Field(value: &self.pagesDuplicate) }()
       case 6: try { try decoder.decodeSingularUInt64Field(value: &self.pagesPrefetched) }()
+      case 7: try { try decoder.decodeSingularUInt64Field(value: &self.pagesPrecopied) }()
       default: break
       }
     }
@@ -1017,6 +1232,9 @@ nonisolated extension WireDone: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
     if self.pagesPrefetched != 0 {
       try visitor.visitSingularUInt64Field(value: self.pagesPrefetched, fieldNumber: 6)
     }
+    if self.pagesPrecopied != 0 {
+      try visitor.visitSingularUInt64Field(value: self.pagesPrecopied, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1027,6 +1245,7 @@ nonisolated extension WireDone: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
     if lhs.pagesZero != rhs.pagesZero {return false}
     if lhs.pagesDuplicate != rhs.pagesDuplicate {return false}
     if lhs.pagesPrefetched != rhs.pagesPrefetched {return false}
+    if lhs.pagesPrecopied != rhs.pagesPrecopied {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1034,7 +1253,7 @@ nonisolated extension WireDone: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
 
 nonisolated extension WireDoneAck: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".DoneAck"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}digest\0\u{3}bytes_raw\0\u{3}bytes_wire\0\u{3}pages_sent\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}digest\0\u{3}bytes_raw\0\u{3}bytes_wire\0\u{3}pages_sent\0\u{1}rounds\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1046,6 +1265,7 @@ nonisolated extension WireDoneAck: SwiftProtobuf.Message, SwiftProtobuf._Message
       case 2: try { try decoder.decodeSingularUInt64Field(value: &self.bytesRaw) }()
       case 3: try { try decoder.decodeSingularUInt64Field(value: &self.bytesWire) }()
       case 4: try { try decoder.decodeSingularUInt64Field(value: &self.pagesSent) }()
+      case 5: try { try decoder.decodeRepeatedMessageField(value: &self.rounds) }()
       default: break
       }
     }
@@ -1068,6 +1288,9 @@ nonisolated extension WireDoneAck: SwiftProtobuf.Message, SwiftProtobuf._Message
     if self.pagesSent != 0 {
       try visitor.visitSingularUInt64Field(value: self.pagesSent, fieldNumber: 4)
     }
+    if !self.rounds.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.rounds, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1076,6 +1299,57 @@ nonisolated extension WireDoneAck: SwiftProtobuf.Message, SwiftProtobuf._Message
     if lhs.bytesRaw != rhs.bytesRaw {return false}
     if lhs.bytesWire != rhs.bytesWire {return false}
     if lhs.pagesSent != rhs.pagesSent {return false}
+    if lhs.rounds != rhs.rounds {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WirePrecopyRound: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".PrecopyRound"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}pages\0\u{3}pages_zero\0\u{3}bytes_wire\0\u{3}duration_us\0\u{3}is_paused\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.pages) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.pagesZero) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.bytesWire) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.durationUs) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.isPaused) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.pages != 0 {
+      try visitor.visitSingularUInt64Field(value: self.pages, fieldNumber: 1)
+    }
+    if self.pagesZero != 0 {
+      try visitor.visitSingularUInt64Field(value: self.pagesZero, fieldNumber: 2)
+    }
+    if self.bytesWire != 0 {
+      try visitor.visitSingularUInt64Field(value: self.bytesWire, fieldNumber: 3)
+    }
+    if self.durationUs != 0 {
+      try visitor.visitSingularUInt64Field(value: self.durationUs, fieldNumber: 4)
+    }
+    if self.isPaused != false {
+      try visitor.visitSingularBoolField(value: self.isPaused, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WirePrecopyRound, rhs: WirePrecopyRound) -> Bool {
+    if lhs.pages != rhs.pages {return false}
+    if lhs.pagesZero != rhs.pagesZero {return false}
+    if lhs.bytesWire != rhs.bytesWire {return false}
+    if lhs.durationUs != rhs.durationUs {return false}
+    if lhs.isPaused != rhs.isPaused {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

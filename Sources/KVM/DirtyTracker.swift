@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CLinux
+package import GuestMemory
+package import LinuxSystem
+
+/// Tells which pages a guest's vCPUs write, in either of KVM's two ways.
+///
+/// Safe from several threads at once. What this process writes itself is for
+/// ``GuestRAM/noteWritten(_:)`` to say.
+package final class DirtyTracker: Sendable {
+    /// How KVM tells.
+    package enum Method: String, CaseIterable, Sendable {
+        /// In a ring for each vCPU; costs what has been written.
+        case ring
+        /// In a bitmap of all memory; costs what there is.
+        case log
+    }
+
+    /// How KVM tells.
+    package let method: Method
+    private let virtualMachine: VirtualMachine
+    private let memory: GuestRAM
+    /// One for each vCPU; none without rings.
+    ///
+    /// The lock is for a vCPU whose ring is full while the
+    /// main thread looks.
+    private let rings = Locked(RingList())
+
+    /// Rings, which cannot be copied.
+    private struct RingList: ~Copyable {
+        var first: Link?
+
+        final class Link {
+            var ring: DirtyRing
+            let next: Link?
+
+            init(_ ring: consuming DirtyRing, next: Link?) {
+                self.ring = ring
+                self.next = next
+            }
+        }
+    }
+
+    /// Chooses how, and asks KVM for rings if it has them; nothing is tracked yet.
+    ///
+    /// - Parameters:
+    ///   - virtualMachine: Has no vCPU yet: rings cannot be had later.
+    ///   - memory: The VM's.
+    ///   - preferred: The ring, unless a test wants the other one.
+    /// - Throws: ``SystemError`` of a kernel that offers rings and does not give them.
+    ///
+    /// Kernel interface: `KVM_CAP_DIRTY_LOG_RING`.
+    package init(
+        of virtualMachine: VirtualMachine,
+        _ memory: GuestRAM,
+        preferring preferred: Method = .ring
+    ) throws(SystemError) {
+        self.virtualMachine = virtualMachine
+        self.memory = memory
+        let hasRings = virtualMachine.check(.dirtyRing) >= DirtyRing.byteCount
+        method = hasRings ? preferred : .log
+        if method == .ring {
+            try virtualMachine.enable(.dirtyRing, argument: UInt64(DirtyRing.byteCount))
+        }
+    }
+
+    /// Takes note of a vCPU of the VM, before it runs.
+    package func add(_ vCPU: VirtualCPU) throws(SystemError) {
+        guard method == .ring else { return }
+        try rings.withLock { (list: inout RingList) throws(SystemError) in
+            list.first = RingList.Link(try DirtyRing(of: vCPU.descriptor), next: list.first)
+        }
+    }
+
+    /// From now on writes are tracked; vCPUs may run.
+    ///
+    /// Forgets what was written before.
+    /// Kernel interface: `KVM_MEM_LOG_DIRTY_PAGES`.
+    package func start() throws(SystemError) {
+        try virtualMachine.setMemory(memory, flags: UInt32(KVM_MEM_LOG_DIRTY_PAGES))
+        for word in 0..<memory.written.wordCount { _ = memory.written.takeBits(ofWord: word) }
+    }
+
+    /// Writes are not tracked any more.
+    package func stop() throws(SystemError) {
+        try virtualMachine.setMemory(memory, flags: 0)
+        // What lies in rings would stop vCPUs later.
+        if method == .ring { try collect() }
+    }
+
+    /// Adds the pages written since the last call to ``GuestRAM/written``.
+    ///
+    /// A page written after the call is told by the next one. While vCPUs run, some of what they
+    /// wrote just before may be told later: for the last word they have to be out of KVM_RUN.
+    ///
+    /// Kernel interface: `ioctl(KVM_RESET_DIRTY_RINGS)`, or `ioctl(KVM_GET_DIRTY_LOG)`.
+    package func collect() throws(SystemError) {
+        switch method {
+        case .ring: try collectRings()
+        case .log: try collectLog()
+        }
+    }
+
+    private func collectRings() throws(SystemError) {
+        let regions = memory.layout.regions
+        var starts: [Int] = []
+        for region in regions { starts.append((starts.last ?? 0) + region.pageCount) }
+        try rings.withLock { (list: inout RingList) throws(SystemError) in
+            var link = list.first
+            while let present = link {
+                present.ring.takeAll { slot, page in
+                    let slot = Int(slot)
+                    guard slot < regions.count, page < UInt64(regions[slot].pageCount) else {
+                        return
+                    }
+                    let start = starts[slot] - regions[slot].pageCount
+                    _ = memory.written.insert(PageIndex(start + Int(page)))
+                }
+                link = present.next
+            }
+            try checked(
+                clinux_ioctl_value(
+                    virtualMachine.descriptor.rawValue,
+                    CLINUX_KVM_RESET_DIRTY_RINGS,
+                    0
+                ),
+                "ioctl(KVM_RESET_DIRTY_RINGS)"
+            )
+        }
+    }
+
+    private func collectLog() throws(SystemError) {
+        var start = 0
+        for (slot, region) in memory.layout.regions.enumerated() {
+            var words = [UInt64](repeating: 0, count: (region.pageCount + 63) / 64)
+            try virtualMachine.readDirtyLog(slot: UInt32(slot), into: &words)
+            for (index, word) in words.enumerated() {
+                var bits = word
+                while bits != 0 {
+                    let page = start + index * 64 + bits.trailingZeroBitCount
+                    _ = memory.written.insert(PageIndex(page))
+                    bits &= bits - 1
+                }
+            }
+            start += region.pageCount
+        }
+    }
+}
+
+extension VirtualMachine {
+    /// Kernel interface: `ioctl(KVM_ENABLE_CAP)`.
+    fileprivate func enable(
+        _ capability: KVMCapability,
+        argument: UInt64
+    ) throws(SystemError) {
+        var request = kvm_enable_cap()
+        request.cap = UInt32(capability.number)
+        request.args.0 = argument
+        try checked(
+            unsafe clinux_ioctl(descriptor.rawValue, CLINUX_KVM_ENABLE_CAP, &request),
+            "ioctl(KVM_ENABLE_CAP) of \(capability.name)"
+        )
+    }
+
+    /// Reads and clears the log of a slot.
+    ///
+    /// Kernel interface: `ioctl(KVM_GET_DIRTY_LOG)`.
+    fileprivate func readDirtyLog(
+        slot: UInt32,
+        into words: inout [UInt64]
+    ) throws(SystemError) {
+        let result = unsafe words.withUnsafeMutableBytes { buffer in
+            var request = unsafe kvm_dirty_log()
+            unsafe request.slot = slot
+            unsafe request.dirty_bitmap = buffer.baseAddress
+            return unsafe clinux_ioctl(
+                descriptor.rawValue,
+                CLINUX_KVM_GET_DIRTY_LOG,
+                &request
+            )
+        }
+        try checked(result, "ioctl(KVM_GET_DIRTY_LOG) of slot \(slot)")
+    }
+}

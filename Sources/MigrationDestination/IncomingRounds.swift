@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import LinuxSystem
+private import Synchronization
+
+/// Where the precopy rounds stand at the destination, and whether pages may still come in one.
+///
+/// Shared by the bulk receivers and the thread that steers; safe from all of them.
+package final class IncomingRounds: Sendable {
+    /// Readable once every lane has ended the round under way.
+    let ended: EventFD
+    private let lanes: Int
+    private let isOpen = Atomic<Bool>(false)
+    private let installing = Atomic<Int>(0)
+    private let lanesEnded = Atomic<Int>(0)
+    private let received = Atomic<UInt64>(0)
+    private let frames = Atomic<Int>(0)
+
+    /// No round is under way, and none may be.
+    ///
+    /// - Parameter lanes: Bulk lanes.
+    /// - Throws: ``SystemError`` where there are no descriptors left.
+    init(lanes: Int) throws(SystemError) {
+        self.lanes = lanes
+        ended = try EventFD()
+    }
+
+    /// Rounds that every lane has ended.
+    var receivedCount: UInt64 { received.load(ordering: .acquiring) }
+
+    /// Frames that have come in rounds.
+    var frameCount: Int { frames.load(ordering: .relaxed) }
+
+    /// From now on pages may come in rounds.
+    func open() { isOpen.store(true, ordering: .sequentiallyConsistent) }
+
+    /// No page comes in a round any more, and none of them is being written.
+    ///
+    /// The guest may run afterwards.
+    func close() {
+        // Pairs with `begin()`: either that sees the rounds closed, or this its install.
+        isOpen.store(false, ordering: .sequentiallyConsistent)
+        while installing.load(ordering: .sequentiallyConsistent) != 0 { yieldProcessor() }
+    }
+
+    /// A frame of a round is about to be installed; false when none may be.
+    ///
+    /// `finish()` has to follow either way.
+    func begin() -> Bool {
+        installing.wrappingAdd(1, ordering: .sequentiallyConsistent)
+        return isOpen.load(ordering: .sequentiallyConsistent)
+    }
+
+    /// The frame has been installed, or dropped.
+    func finish() {
+        frames.wrappingAdd(1, ordering: .relaxed)
+        installing.wrappingSubtract(1, ordering: .sequentiallyConsistent)
+    }
+
+    /// One lane has ended a round; false when it is not the one under way, or none may be.
+    ///
+    /// - Parameters:
+    ///   - number: Of the round, as the lane says.
+    ///   - before: Of the round that the lane has ended last.
+    /// - Returns: Whether that may be.
+    func end(_ number: UInt64, after before: UInt64) -> Bool {
+        // A lane cannot be ahead of others: the next round begins when all have ended this one.
+        guard isOpen.load(ordering: .acquiring), number == before + 1,
+            received.load(ordering: .acquiring) == before
+        else { return false }
+        let count = lanesEnded.wrappingAdd(1, ordering: .acquiringAndReleasing).newValue
+        if count == lanes {
+            lanesEnded.store(0, ordering: .releasing)
+            received.store(number, ordering: .releasing)
+            ended.signal()
+        }
+        return true
+    }
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import GuestMemory
+internal import LinuxSystem
+internal import Machine
+internal import MigrationWire
+internal import Telemetry
+internal import Transport
+
+/// Memory that travels before the guest runs at the destination.
+extension SourceSession {
+    /// Rounds over memory while the guest runs, as far as the destination wants them.
+    func precopy() throws(MigrationError) {
+        guard plan.mostRounds > 0 else { return }
+        become(.precopy)
+        precopyBegan = .now
+        isTracking = true
+        do {
+            try machine.startTracking()
+        } catch {
+            throw .machine(error.description)
+        }
+        while true {
+            try sendRound()
+            let written = try takeBackWritten()
+            let decision = plan.decide(after: rounds, dirtyPages: written.pageCount)
+            noteRound(dirtyPages: written.pageCount, decision)
+            guard decision != .anotherRound else { continue }
+            // Most of the list is known already, and the guest still runs.
+            if plan.remainder == .inPostcopy { try discard(written) }
+            return
+        }
+    }
+
+    /// Sends all that is unsent, and waits until the destination has it.
+    private func sendRound() throws(MigrationError) {
+        let before = memory.totals
+        let unsent = memory.unsentCount
+        let began = MonotonicTime.now
+        let number = rounds.count + 1
+        memory.openRound(number)
+        try awaitRound(number, pages: unsent)
+        let after = memory.totals
+        rounds.append(
+            PrecopyRound(
+                pages: after.pagesSent - before.pagesSent,
+                zeroPages: after.zeroSent - before.zeroSent,
+                wireBytes: after.bytesWire - before.bytesWire,
+                duration: .nanoseconds(Int64(MonotonicTime.now.nanoseconds(since: began))),
+                isPaused: isPaused
+            )
+        )
+    }
+
+    /// Waits until the destination has received a round, as long as it goes on.
+    private func awaitRound(_ number: Int, pages: Int) throws(MigrationError) {
+        let pageCount = UInt64(memory.ram.layout.pageCount)
+        let pagesBefore = memory.totals.pagesSent
+        var meter = ProgressMeter(
+            pagesTotal: pageCount,
+            pageBytes: GuestPage.byteCount,
+            pagesDone: pageCount - UInt64(pages)
+        )
+        var bytesSeen = -1
+        var deadline = MonotonicTime.now
+        while true {
+            let totals = memory.totals
+            if totals.bytesWire != bytesSeen {
+                bytesSeen = totals.bytesWire
+                deadline = MonotonicTime.now.advanced(by: options.setupLimit)
+            }
+            guard MonotonicTime.now < deadline else { throw .lane(.timedOut(.control)) }
+            let ready = try awaitEvent(within: .milliseconds(100))
+            if ready.stop, stop?.take() != nil { throw .stopped }
+            if ready.ended { throw .guestEnded("before the pause") }
+            if ready.connection { refuseConnection(.busy) }
+            if ready.control { return try takeRoundReceived(number) }
+            if ready.failure, let error = memory.failure.error { throw error }
+            guard !isPaused else { continue }
+            var progress = meter.read(
+                pagesDone: pageCount - UInt64(pages)
+                    + UInt64(max(0, totals.pagesSent - pagesBefore)),
+                requestsOutstanding: 0
+            )
+            progress.bytes = ByteCounts(
+                raw: UInt64(totals.bytesRaw),
+                wire: UInt64(totals.bytesWire)
+            )
+            observer.progressed(progress)
+        }
+    }
+
+    private func takeRoundReceived(_ number: Int) throws(MigrationError) {
+        switch try control.receive(within: LaneOpening.limit) {
+        case .roundReceived(let received):
+            // Sent before the source has: something else was received.
+            guard received.number == UInt32(number), memory.unsentCount == 0 else {
+                throw control.violation(.field("number"))
+            }
+        case let other:
+            throw control.violation(
+                .unexpectedMessage(other.name, expected: "round_received")
+            )
+        }
+    }
+
+    private func noteRound(dirtyPages: Int, _ decision: PrecopyPlan.Decision) {
+        guard let round = rounds.last else { return }
+        let next =
+            switch decision {
+            case .anotherRound: "another round"
+            case .converged: "the rest fits the limit on downtime"
+            case .roundsSpent: "the rest does not fit the limit on downtime, but rounds are spent"
+            }
+        observer.noted(
+            "precopy round \(rounds.count): \(round.pages) pages, "
+                + "\(HumanUnits.bytes(UInt64(round.wireBytes))) in "
+                + "\(HumanUnits.duration(microseconds: round.duration.wholeNanoseconds / 1000)); "
+                + "\(dirtyPages) written meanwhile: \(next)"
+        )
+    }
+
+    /// Takes pages back that have been written since they were sent.
+    private func takeBackWritten() throws(MigrationError) -> DiscardList {
+        do {
+            try machine.collectWrites()
+        } catch {
+            throw .machine(error.description)
+        }
+        return memory.takeBackWritten()
+    }
+
+    private func discard(_ list: DiscardList) throws(MigrationError) {
+        for message in list.messages { try control.send(.discard(message)) }
+        discardedCount += list.pageCount
+    }
+
+    /// The guest is paused: what it has written since the last round goes the way the plan says.
+    func settleMemory() throws(MigrationError) {
+        guard plan.mostRounds > 0 else { return }
+        let written = try takeBackWritten()
+        switch plan.remainder {
+        case .inPostcopy: try discard(written)
+        case .inPause: if memory.unsentCount > 0 { try sendRound() }
+        }
+        memory.keepSent()
+    }
+}
+
+extension PrecopyPlan {
+    /// What a destination wants, its number of rounds checked.
+    init(_ prepared: WirePrepared) {
+        self.init()
+        mostRounds = Int(prepared.precopyRounds)
+        downtimeLimit = .microseconds(Int64(clamping: prepared.downtimeLimitUs))
+        remainder = prepared.allBeforeRun ? .inPause : .inPostcopy
+    }
+}
+
+extension WirePrecopyRound {
+    /// A round, for the destination's report.
+    init(_ round: PrecopyRound) {
+        self.init()
+        pages = UInt64(round.pages)
+        pagesZero = UInt64(round.zeroPages)
+        bytesWire = UInt64(round.wireBytes)
+        durationUs = round.duration.wholeNanoseconds / 1000
+        isPaused = round.isPaused
+    }
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import GuestMemory
+import LinuxSystem
+import Machine
+import MigrationDestination
+import MigrationWire
+import Telemetry
+import TestSupport
+import Testing
+import Transport
+
+/// Precopy rounds between both roles in one process, with a real guest.
+@Suite(.serialized, .timeLimit(.minutes(5)), .enabled(if: HostFacts.runsMigrationTests))
+struct RoundTests {
+    /// A page that an idle walker never touches.
+    private static let page = PageRange(first: PageIndex(3000), count: 1)
+
+    /// Writes the page behind the last round, when only the pause is still to come.
+    @Test(arguments: [MigrationMode.hybrid, .precopy], [true, false])
+    func `what a device writes arrives if it says so, and is found out if not`(
+        mode: MigrationMode,
+        saysSo: Bool
+    ) throws {
+        let options = WalkerOptions(workingSetPages: 0, zeroPercent: 0)
+        let write: @Sendable (Machine) -> Void = { machine in
+            let bytes = unsafe machine.memory.bytes(of: Self.page)
+            unsafe bytes[100] &+= 1
+            if saysSo { machine.memory.noteWritten(Self.page) }
+        }
+        let pair = try Pair(options: options, sourceNotes: write)
+        defer { pair.guest.stop() }
+        let expected = unsafe pair.guest.memory.bytes(of: Self.page)[100] &+ 1
+        let outcome = try pair.migrate(mode: mode) { guest, _ in
+            #expect(unsafe guest.machine.memory.bytes(of: Self.page)[100] == expected)
+        }
+        #expect(outcome.source == (saysSo ? .migrated : .lost))
+        #expect(outcome.destination == (saysSo ? .arrived : .lost))
+    }
+
+    @Test(arguments: [MigrationMode.hybrid, .precopy], HostFacts.backings)
+    func `pages that come in rounds are counted once, and where they were written last`(
+        mode: MigrationMode,
+        backing: Backing
+    ) throws {
+        let pair = try Pair(options: WalkerOptions(zeroPercent: 20), transport: .ring)
+        defer { pair.guest.stop() }
+        let outcome = try pair.migrate(backing: backing, mode: mode, streams: 3) { guest, report in
+            #expect(report.digest.match == true)
+            let pages = report.pages
+            let precopy = try #require(report.precopy)
+            #expect(
+                precopy.pages + pages.requested + pages.prefetched + pages.streamed == pages.total
+            )
+            let zero = (0..<Int(pages.total)).count { number in
+                let range = PageRange(first: PageIndex(number), count: 1)
+                return unsafe isZero(.init(guest.machine.memory.bytes(of: range)))
+            }
+            // The guest goes on, and fills pages of zeros.
+            #expect(Int(pages.zero) >= zero)
+            #expect(guest.machine.ending == nil)
+        }
+        #expect(outcome.source == .migrated)
+        #expect(outcome.destination == .arrived)
+    }
+
+    @Test(arguments: [LaneFault.Kind.cut, .duplicate], LaneFault.Side.allCases)
+    func `whatever message is hurt in a round, the guest stays whole at one side`(
+        kind: LaneFault.Kind,
+        side: LaneFault.Side
+    ) throws {
+        for lane in [LaneName.control, .bulk(0)] {
+            for message in [1, 2, 40] {
+                let fault = LaneFault(kind: kind, side: side, lane: lane, message: message)
+                let pair = try Pair(fault: fault)
+                defer { pair.guest.stop() }
+                let outcome = try pair.migrate(mode: .hybrid, limit: .seconds(1))
+                switch (outcome.source, outcome.destination) {
+                case (.keptGuest, .cancelled):
+                    #expect(pair.guestRunsAtSource(), "nobody runs the guest after \(fault)")
+                case (.migrated, _), (.lost, _):
+                    #expect(!pair.guestRunsAtSource(), "both sides run it: \(fault)")
+                default:
+                    Issue.record("\(outcome) after \(fault)")
+                }
+            }
+        }
+    }
+}
