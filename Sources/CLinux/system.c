@@ -4,7 +4,9 @@
 #include "CLinux.h"
 
 #include <fcntl.h>
+#include <linux/if_tun.h>
 #include <linux/memfd.h>
+#include <net/if.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -16,6 +18,22 @@ int clinux_open(const char *path, int flags) { return result(open(path, flags | 
 
 int clinux_open_appending(const char *path, int flags) {
     return result(open(path, flags | O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY | O_CLOEXEC, 0644));
+}
+
+int clinux_open_direct(const char *path, int flags) { return clinux_open(path, flags | O_DIRECT); }
+
+int clinux_tap(const char *name) {
+    struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI};
+    if (strlen(name) >= sizeof request.ifr_name) return -ENAMETOOLONG;
+    strcpy(request.ifr_name, name);
+    int fd = clinux_open("/dev/net/tun", O_RDWR | O_NONBLOCK);
+    if (fd < 0) return fd;
+    if (ioctl(fd, TUNSETIFF, &request) < 0) {
+        int code = errno;
+        close(fd);
+        return -code;
+    }
+    return fd;
 }
 
 int clinux_is_writable(int fd) {

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import KVM
+internal import LinuxSystem
 internal import MigrationWire
 
 /// What the machine has to know of the guest it runs: the devices that answer it, and what they
 /// hold.
 ///
 /// There is one type for each ``GuestKind``. Accesses are answered on the threads of vCPUs,
-/// several at once; none may trap or wait, whatever the guest does.
+/// several at once; none may trap, whatever the guest does, or wait, unless a guest stops a device
+/// that is at work.
 protocol Guest: AnyObject, Sendable {
     /// Answers an access to a port, a read by ``VirtualCPU/answer(_:)``.
     func answer(_ access: PortAccess, of vcpu: VirtualCPU) -> AccessOutcome
@@ -21,8 +23,14 @@ protocol Guest: AnyObject, Sendable {
     /// Devices may change what the guest sees, from now on.
     func resume()
 
-    /// No device changes anything any more; all vCPUs are parked.
-    func pause()
+    /// Drains devices: none changes anything by itself any more. vCPUs still run.
+    ///
+    /// - Parameter deadline: When it has to be over.
+    /// - Returns: Whether it is; if not, what is under way still may change something.
+    func pause(until deadline: MonotonicTime) -> Bool
+
+    /// Guest memory may be lost from now on: no device acts on anything more that it reads.
+    func giveUpMemory()
 
     /// Ends threads of devices; calling it again does nothing.
     func stop()
@@ -53,7 +61,8 @@ enum AccessOutcome: Equatable {
 extension Guest {
     func start() throws {}
     func resume() {}
-    func pause() {}
+    func pause(until deadline: MonotonicTime) -> Bool { true }
+    func giveUpMemory() {}
     func stop() {}
     func save(to state: inout WireMachineState) {}
     func check(_ state: WireMachineState) throws(StateDefect) {}

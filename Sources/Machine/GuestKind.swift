@@ -11,11 +11,16 @@ package enum GuestKind: String, CaseIterable, Sendable {
     /// for start-up are the kernel's, too.
     package var hasControllers: Bool { self == .linux }
 
-    /// Names of its devices, for a description.
+    /// Names of the devices that every one of them has, for a description.
     package var devices: [String] {
         switch self {
         case .walker: []
         case .linux: ["controllers", "serial", "power"]
         }
+    }
+
+    /// Whether it can have a device, or a part of a saved state, of this name.
+    func knows(part name: String) -> Bool {
+        devices.contains(name) || self == .linux && name == LinuxGuest.virtioPart
     }
 }

@@ -54,18 +54,21 @@ extension Machine {
 
     /// Stops all vCPUs at an instruction boundary.
     ///
-    /// Afterwards no thread enters the guest, accesses to ports under way are completed, and
-    /// guest memory does not change any more.
+    /// Afterwards no thread enters the guest, accesses to ports under way are completed, and so
+    /// are requests to devices; guest memory does not change any more.
     ///
     /// - Parameter limit: The longest wait. When it is over the machine is in between: either
     ///   `resume()` it, or try again.
     /// - Returns: When the last vCPU left KVM_RUN.
-    /// - Throws: ``MachineError/pauseTimedOut(vcpus:)``, and nothing else.
+    /// - Throws: ``MachineError/pauseTimedOut(vcpus:)`` or ``MachineError/devicesBusy``, and
+    ///   nothing else.
     package func pause(within limit: Duration) throws(MachineError) -> MonotonicTime {
+        let deadline = MonotonicTime.now.advanced(by: limit)
+        // Before the vCPUs, so that the guest does not stand still for what devices are at.
+        guard guest.pause(until: deadline) else { throw .devicesBusy }
         let order = control.give(.parked)
-        let late = awaitAcknowledgement(of: order, within: limit)
+        let late = awaitAcknowledgement(of: order, within: deadline.remaining)
         guard late.isEmpty else { throw .pauseTimedOut(vcpus: late) }
-        guest.pause()
         return vcpus.compactMap(\.leftRun).max() ?? .now
     }
 
@@ -82,6 +85,7 @@ extension Machine {
     @discardableResult
     package func stop(releasing release: () -> Void = {}) -> StopOutcome {
         defer { guest.stop() }
+        guest.giveUpMemory()
         let order = control.give(.stopping)
         let running = vcpus.filter(\.isStarted)
         guard !running.isEmpty else {

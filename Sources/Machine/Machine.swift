@@ -38,6 +38,7 @@ package final class Machine: Sendable {
     ///   - kind: Which guest it is for.
     ///   - layout: Guest memory.
     ///   - vCPUCount: 1 to ``mostVCPUs``.
+    ///   - devices: Virtio devices, for Linux.
     /// - Returns: The host's CPUID, less what a machine cannot keep, and the frequency of its TSC.
     /// - Throws: Whatever keeps KVM from being used.
     ///
@@ -45,7 +46,8 @@ package final class Machine: Sendable {
     package static func describe(
         _ kind: GuestKind = .walker,
         layout: GuestLayout,
-        vCPUCount: Int
+        vCPUCount: Int,
+        devices: GuestDevices = GuestDevices()
     ) throws(MachineError) -> WireMachineDescription {
         guard (1...mostVCPUs).contains(vCPUCount) else {
             throw .vcpuCount(vCPUCount, most: mostVCPUs)
@@ -57,14 +59,16 @@ package final class Machine: Sendable {
             let vcpu = try system.makeVirtualMachine().makeVirtualCPU(index: 0)
             var description = WireMachineDescription()
             description.guest = kind.rawValue
+            description.virtio = try VirtioAssembly.describe(devices)
             description.devices = kind.devices
+            if !description.virtio.isEmpty { description.devices.append(LinuxGuest.virtioPart) }
             description.vcpuCount = UInt32(vCPUCount)
             description.cpuid = offer.map { WireCPUIDEntry($0) }
             description.tscKhz = try vcpu.tscKilohertz()
             description.memory = layout.regions.map { WireMemoryRegion($0) }
             return description
         } catch {
-            throw .system(error)
+            throw MachineError(error)
         }
     }
 
@@ -78,12 +82,14 @@ package final class Machine: Sendable {
     ///   - memory: The guest's memory, of the layout in the description.
     ///   - faultPath: How touches of absent pages are to be delivered; a source has no such pages.
     ///   - console: The other end of the guest's console, where it has one.
+    ///   - devices: What its virtio devices are connected to; they have to be those described.
     /// - Throws: What this host lacks, or what is wrong with the description.
     package init(
         description: WireMachineDescription,
         memory: GuestRAM,
         faultPath: FaultPathChoice = .userfault,
-        console: ConsoleTarget = .none
+        console: ConsoleTarget = .none,
+        devices: GuestDevices = GuestDevices()
     ) throws(MachineError) {
         let kind = try Self.checkedKind(of: description)
         let count = try Self.checkedVCPUCount(of: description, memory)
@@ -103,7 +109,17 @@ package final class Machine: Sendable {
             guest =
                 switch kind {
                 case .walker: try WalkerGuest(memory, vCPUCount: count)
-                case .linux: try LinuxGuest(virtualMachine, console: console)
+                case .linux:
+                    try LinuxGuest(
+                        virtualMachine,
+                        console: console,
+                        bus: VirtioBus(
+                            description.virtio,
+                            devices,
+                            virtualMachine,
+                            MachineMemory(memory)
+                        )
+                    )
                 }
             if kind.hasControllers { try virtualMachine.createInterruptControllers() }
             try virtualMachine.setMemory(memory)
@@ -177,7 +193,7 @@ extension Machine {
         guard let kind = GuestKind(rawValue: description.guest) else {
             throw .unknownGuest(PeerText.word(description.guest))
         }
-        if let device = description.devices.first(where: { !kind.devices.contains($0) }) {
+        if let device = description.devices.first(where: { !kind.knows(part: $0) }) {
             throw .unknownDevice(PeerText.word(device))
         }
         return kind

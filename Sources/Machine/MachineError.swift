@@ -44,6 +44,10 @@ package enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
     case registerRefused(vcpu: Int, index: UInt32)
     /// Some vCPUs did not leave the guest in time.
     case pauseTimedOut(vcpus: [Int])
+    /// A request to a device was not done in time.
+    case devicesBusy
+    /// Virtio devices cannot be what they are to be.
+    case devices(DeviceMismatch)
 
     /// The cause, and the remedy where there is one, in one line.
     package var description: String {
@@ -91,6 +95,10 @@ package enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
             "KVM refused MSR 0x\(String(index, radix: 16)) of vCPU \(vcpu)"
         case .pauseTimedOut(let vcpus):
             "vCPUs \(vcpus.map(String.init).joined(separator: ", ")) did not pause in time"
+        case .devicesBusy:
+            "a disk or another device did not finish its request in time"
+        case .devices(let mismatch):
+            "\(mismatch)"
         }
     }
 

@@ -441,7 +441,8 @@ package final class Destination {
                 description: description,
                 memory: ram,
                 faultPath: options.faultPath,
-                console: options.console
+                console: options.console,
+                devices: options.devices
             )
             self.machine = machine
             try machine.faultExits.arm()

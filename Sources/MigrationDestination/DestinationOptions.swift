@@ -31,6 +31,8 @@ package struct DestinationOptions: Sendable {
     package var faultReaders = 1
     /// The other end of the guest's console, where it has one.
     package var console = ConsoleTarget.none
+    /// What the guest's virtio devices are connected to here.
+    package var devices = GuestDevices()
     /// The longest wait for the source to pause its guest and send the state.
     package var stateLimit = Duration.seconds(60)
     /// The longest wait for any other answer of the source.

@@ -130,6 +130,8 @@ struct ApusDestination: ParsableCommand {
     @Option(help: "Where Linux's console goes: none, stdio, file:PATH (added to) or unix:PATH.")
     var console = ConsoleTarget.standard
 
+    @OptionGroup var devices: DeviceOptions
+
     func validate() throws {
         // Urgent lanes are also the vCPUs', so that a kind has room for more than a flag gives.
         guard (1...64).contains(streams) else {
@@ -175,6 +177,7 @@ struct ApusDestination: ParsableCommand {
             var options = DestinationOptions()
             options.backing = backing
             options.console = self.console
+            options.devices = devices.connections
             options.faultPath = faultPath
             options.streams = streams
             options.faultReaders = faultReaders

@@ -49,6 +49,11 @@ struct ApusSource: ParsableCommand {
     @Option(help: "Where Linux's console goes: none, stdio, file:PATH (added to) or unix:PATH.")
     var console = ConsoleTarget.standard
 
+    @Flag(name: .customLong("rng"), help: "Gives Linux a virtio source of random bytes.")
+    var hasEntropy = false
+
+    @OptionGroup var devices: DeviceOptions
+
     @Option(help: "Guest memory, for example 512M or 4G.")
     var memory = ByteCount(bytes: 512 << 20)
 
@@ -101,6 +106,9 @@ struct ApusSource: ParsableCommand {
         guard guest == .linux || initrd == nil else {
             throw ValidationError("--initrd is for --guest linux")
         }
+        guard guest == .linux || (!hasEntropy && devices.isEmpty) else {
+            throw ValidationError("--rng, --disk, --net and --virtio-console are for --guest linux")
+        }
         do {
             try walkerOptions.validate()
         } catch {
@@ -142,10 +150,18 @@ struct ApusSource: ParsableCommand {
                 console.noted(obstacle)
                 return .hostUnfit
             }
+            var devices = devices.connections
+            devices.hasEntropy = hasEntropy
             let machine = try Machine(
-                description: Machine.describe(guest, layout: layout, vCPUCount: vCPUs),
+                description: Machine.describe(
+                    guest,
+                    layout: layout,
+                    vCPUCount: vCPUs,
+                    devices: devices
+                ),
                 memory: GuestRAM(layout: layout, backing: backing),
-                console: self.console
+                console: self.console,
+                devices: devices
             )
             if let image { try machine.boot(image) } else { try machine.boot(walkerOptions) }
             try machine.startThreads()
@@ -155,7 +171,7 @@ struct ApusSource: ParsableCommand {
         } catch {
             console.noted("\(error)")
             switch error as? MachineError {
-            case .guestMemory, .boot: return .usage
+            case .guestMemory, .boot, .devices: return .usage
             default: return .hostUnfit
             }
         }

@@ -26,6 +26,7 @@ struct CommandLineTests {
             }
         for text in flags + [
             "--report", "--metrics", "--events", "fd:n", "EXAMPLES:", "EXIT CODES:", "commit point",
+            "--disk", "--net", "--virtio-console",
         ] {
             #expect(process.output.contains(text), "\(text)")
         }
@@ -42,7 +43,9 @@ struct CommandLineTests {
         ["--guest-order", "strided", "--guest-stride", "0"],
         ["--guest-order", "strided", "--guest-stride", "-3"], ["--guest", "linux"],
         ["--kernel", "/dev/null"], ["--initrd", "/dev/null"], ["--backing", "disk"],
-        ["--no-such-flag"], ["stray"], ["--guest-working-set", "-1M"],
+        ["--no-such-flag"], ["stray"], ["--guest-working-set", "-1M"], ["--rng"],
+        ["--disk", "/dev/null"], ["--net", "tap=x"], ["--virtio-console", "none"],
+        ["--disk", "a,rw"], ["--net", "eth0"],
     ])
     func `a source with wrong flags says so and exits with 64`(flags: [String]) throws {
         let bench = try Bench()
@@ -65,6 +68,7 @@ struct CommandLineTests {
         ["--fault-readers", "0"], ["--fault-readers", "65"],
         ["--run-after", "-1s"], ["--run-after", "soon"], ["--backing", "disk"],
         ["--listen", "nonsense"], ["--no-such-flag"], ["stray"], ["--transport", "pigeon"],
+        ["--disk", ",direct"], ["--net", "tap=x,mac=1"], ["--virtio-console", "tty"],
         ["--connect", "tcp:127.0.0.1:1", "--transport", "ring"],
     ])
     func `a destination with wrong flags says so and exits with 64`(flags: [String]) throws {

@@ -16,8 +16,8 @@ extension EndToEndTests {
         )
     )
     struct LinuxGuests {
-        private let guest: LinuxGuest
-        private let bench: Bench
+        let guest: LinuxGuest
+        let bench: Bench
 
         init() throws {
             guest = try #require(LinuxGuest.here)

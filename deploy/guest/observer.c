@@ -14,9 +14,18 @@
 // A line that comes in by the console is said again. Of the kernel's command line it takes
 // memory=MIB (64; 0 idles), and for=SECONDS: then it powers off, or with end=reboot resets.
 // Corrupted memory is reported on the console, and ends in a power off.
+//
+// With virtio devices it does more. disk=1 writes numbered records to the first disk for ever,
+// past the page cache and each made durable before the next, and reads earlier ones back to verify
+// them; it says `observer: N records durable` once a second. answer=ADDRESS answers UDP datagrams
+// to port 7 of that address with what they hold. hvc=1 says again on the virtio console what comes
+// in by it.
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdarg.h>
@@ -25,9 +34,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -207,6 +218,85 @@ static void *hear(void *unused) {
     return NULL;
 }
 
+enum { RECORD = 4096 };
+static const uint64_t record_place = 1ull << 48;  // no page's
+static _Atomic uint64_t durable_records;
+
+// A record is a page of a place of its own, whose generation is the record's number.
+static void *write_records(void *unused) {
+    (void)unused;
+    uint64_t *record = aligned_alloc(RECORD, RECORD);
+    int disk = open("/dev/vda", O_RDWR | O_DIRECT);
+    off_t size = disk < 0 ? 0 : lseek(disk, 0, SEEK_END);
+    if (!record || size < RECORD) {
+        say("observer: no disk: %d\n", errno);
+        end(RB_POWER_OFF);
+    }
+    uint64_t slots = (uint64_t)size / RECORD, random = 88172645463325252u;
+    for (uint64_t number = 0;; number++) {
+        fill(record, record_place, number);
+        off_t place = (off_t)(number % slots * RECORD);
+        if (pwrite(disk, record, RECORD, place) != RECORD || fdatasync(disk) != 0) {
+            say("observer: CORRUPTION: record %llu: %d\n", (unsigned long long)number, errno);
+            end(RB_POWER_OFF);
+        }
+        durable_records = number + 1;
+        // xorshift64 chooses among those that have not been overwritten.
+        random ^= random << 13, random ^= random >> 7, random ^= random << 17;
+        uint64_t kept = number + 1 < slots ? number + 1 : slots;
+        uint64_t earlier = number - random % kept;
+        if (pread(disk, record, RECORD, (off_t)(earlier % slots * RECORD)) != RECORD) {
+            say("observer: CORRUPTION: record %llu: %d\n", (unsigned long long)earlier, errno);
+            end(RB_POWER_OFF);
+        }
+        verify(record, record_place, earlier);
+    }
+    return NULL;
+}
+
+static void *answer(void *argument) {
+    int endpoint = socket(AF_INET, SOCK_DGRAM, 0);
+    // After a standstill all that has waited comes at once, and is not to be lost here.
+    int room = 8 << 20;
+    setsockopt(endpoint, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
+    struct ifreq card = {.ifr_name = "eth0"};
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    if (inet_pton(AF_INET, argument, &address.sin_addr) != 1) say("observer: not an address\n");
+    memcpy(&card.ifr_addr, &address, sizeof address);
+    int failed = ioctl(endpoint, SIOCSIFADDR, &card);
+    card.ifr_flags = IFF_UP | IFF_RUNNING;
+    failed |= ioctl(endpoint, SIOCSIFFLAGS, &card);
+    address.sin_port = htons(7);
+    failed |= bind(endpoint, (struct sockaddr *)&address, sizeof address);
+    if (failed) say("observer: no network: %d\n", errno);
+    else say("observer: answering\n");
+    for (;;) {
+        char bytes[2048];
+        struct sockaddr_in peer;
+        socklen_t length = sizeof peer;
+        ssize_t count = recvfrom(endpoint, bytes, sizeof bytes, 0, (void *)&peer, &length);
+        if (count >= 0) sendto(endpoint, bytes, (size_t)count, 0, (void *)&peer, length);
+    }
+    return NULL;
+}
+
+static void *repeat(void *unused) {
+    (void)unused;
+    int console = open("/dev/hvc0", O_RDWR | O_NOCTTY);
+    FILE *in = console < 0 ? NULL : fdopen(console, "r");
+    if (!in) {
+        say("observer: no virtio console: %d\n", errno);
+        return NULL;
+    }
+    char line[128];
+    dprintf(console, "observer: listening\n");
+    while (fgets(line, sizeof line, in)) {
+        line[strcspn(line, "\r\n")] = 0;
+        dprintf(console, "observer: heard %s\n", line);
+    }
+    return NULL;
+}
+
 // A number of the kernel's command line, or the default.
 static long option(const char *line, const char *name, long otherwise) {
     const char *found = strstr(line, name);
@@ -232,6 +322,7 @@ static uint64_t largest(size_t offset) {
 int main(void) {
     mkdir("/proc", 0555);
     mount("proc", "/proc", "proc", 0, NULL);
+    mount("dev", "/dev", "devtmpfs", 0, NULL);
     char line[4096] = "";
     int fd = open("/proc/cmdline", O_RDONLY);
     if (fd < 0 || read(fd, line, sizeof line - 1) < 0) say("observer: no command line\n");
@@ -258,6 +349,14 @@ int main(void) {
     pthread_t beating, hearing;
     pthread_create(&beating, NULL, beat, NULL);
     pthread_create(&hearing, NULL, hear, NULL);
+    pthread_t writing, answering, repeating;
+    int has_disk = option(line, "disk=", 0) != 0;
+    if (has_disk) pthread_create(&writing, NULL, write_records, NULL);
+    static char address[16];
+    const char *wish = strstr(line, "answer=");
+    if (wish && sscanf(wish, "answer=%15[0-9.]", address) == 1)
+        pthread_create(&answering, NULL, answer, address);
+    if (option(line, "hvc=", 0) != 0) pthread_create(&repeating, NULL, repeat, NULL);
     for (int index = 0; index < worker_count && pages > 0; index++) {
         struct worker *worker = &workers[index];
         worker->processor = index;
@@ -281,6 +380,8 @@ int main(void) {
             (unsigned long long)(largest(offsetof(struct gaps, monotonic)) / 1000),
             (unsigned long long)(largest(offsetof(struct gaps, realtime)) / 1000),
             (unsigned long long)(wall / 1000000), (unsigned long long)(wall % 1000000));
+        if (has_disk)
+            say("observer: %llu records durable\n", (unsigned long long)durable_records);
         if (limit > 0 && second >= (uint64_t)limit)
             end(strstr(line, "end=reboot") ? RB_AUTOBOOT : RB_POWER_OFF);
     }

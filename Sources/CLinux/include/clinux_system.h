@@ -41,6 +41,12 @@ int clinux_open(const char *path, int flags);
 /// none.
 int clinux_open_appending(const char *path, int flags);
 
+/// Opens a file with O_CLOEXEC and O_DIRECT added.
+int clinux_open_direct(const char *path, int flags);
+
+/// Opens a TAP interface, made where there is none, for frames as they are and without waiting.
+int clinux_tap(const char *name);
+
 /// Whether a descriptor is open for writing: 1 or 0, -EBADF for what is none (F_GETFL).
 int clinux_is_writable(int fd);
 

@@ -7,15 +7,21 @@ internal import LinuxSystem
 internal import MigrationWire
 
 /// What a Linux kernel expects of a PC beside memory, processors and interrupt controllers: a
-/// serial port, and ports to power off and reset by.
+/// serial port, and ports to power off and reset by; and virtio devices.
 ///
 /// All other ports and addresses answer as on a bus with nobody on it: reads are all ones, writes
 /// go nowhere.
 final class LinuxGuest: Guest {
     private let serial: SerialLine
     private let power = Locked(PowerPorts())
+    private let bus: VirtioBus
 
-    init(_ virtualMachine: VirtualMachine, console: ConsoleTarget) throws(SystemError) {
+    init(
+        _ virtualMachine: VirtualMachine,
+        console: ConsoleTarget,
+        bus: VirtioBus
+    ) throws(SystemError) {
+        self.bus = bus
         serial = try SerialLine(virtualMachine, console: console)
     }
 
@@ -36,25 +42,46 @@ final class LinuxGuest: Guest {
     }
 
     func answer(_ access: DeviceAccess, of vcpu: VirtualCPU) -> AccessOutcome {
+        if bus.answer(access, of: vcpu) { return .answered }
         if !access.isWrite { vcpu.answer(.max) }
         return .answered
     }
 
-    func start() throws { try serial.start() }
-    func resume() { serial.takeInput(true) }
-    func pause() { serial.takeInput(false) }
-    func stop() { serial.stop() }
+    func start() throws {
+        try serial.start()
+        try bus.start()
+    }
+
+    func resume() {
+        serial.takeInput(true)
+        bus.resume()
+    }
+
+    func pause(until deadline: MonotonicTime) -> Bool {
+        serial.takeInput(false)
+        return bus.pause(until: deadline)
+    }
+
+    func giveUpMemory() { bus.giveUpMemory() }
+
+    func stop() {
+        bus.stop()
+        serial.stop()
+    }
 
     func save(to state: inout WireMachineState) {
         state.devices.parts += [Self.serialPart, Self.powerPart]
         state.devices.serial = WireSerialPortState(serial.state)
         state.devices.power = WirePowerPortsState(power.withLock { $0.state })
+        state.devices.virtio = bus.states
+        if !state.devices.virtio.isEmpty { state.devices.parts.append(Self.virtioPart) }
     }
 
     func check(_ state: WireMachineState) throws(StateDefect) {
         // Looking and taking are the same for these; the values are dropped here.
         _ = try SerialState(state.devices.serial)
         _ = try PowerState(state.devices.power)
+        try bus.check(state.devices.virtio)
     }
 
     func load(_ state: WireMachineState) {
@@ -63,10 +90,12 @@ final class LinuxGuest: Guest {
         else { return }
         serial.load(serialState)
         power.withLock { $0 = PowerPorts(powerState) }
+        bus.load(state.devices.virtio)
     }
 
     static let serialPart = "serial"
     static let powerPart = "power"
+    static let virtioPart = "virtio"
 
     private func write(_ value: UInt32, _ access: PortAccess) -> GuestEnding? {
         if let register = Self.serialRegister(access.port) {

@@ -17,7 +17,8 @@ extension Machine {
             let plan = try BootPlan(
                 image.kernel,
                 initrdByteCount: image.initrd?.count,
-                commandLine: image.commandLine,
+                commandLine: VirtioBus.commandLine(deviceCount: description.virtio.count)
+                    + image.commandLine,
                 layout: memory.layout,
                 vCPUCount: vcpus.count
             )

@@ -24,7 +24,7 @@ struct StateCheck {
             throw .vcpuCount(found: state.vcpus.count, expected: vcpuCount)
         }
         guard state.hasClock else { throw .missingClock }
-        if let part = state.devices.parts.first(where: { !kind.devices.contains($0) }) {
+        if let part = state.devices.parts.first(where: { !kind.knows(part: $0) }) {
             throw .unknownPart(PeerText.word(part))
         }
         if kind.hasControllers { try checkControllers(state.devices.controllers) }

@@ -50,6 +50,113 @@ package nonisolated struct WireMachineDescription: Sendable {
   /// them refuses it by its name, before anything is paused.
   package var devices: [String] = []
 
+  /// Device "virtio": all of them, in the order of their addresses.
+  package var virtio: [WireVirtioDevice] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// What a guest sees of a virtio device, and so what both sides must have alike.
+package nonisolated struct WireVirtioDevice: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var kind: WireVirtioDevice.OneOf_Kind? = nil
+
+  package var entropy: WireEntropy {
+    get {
+      if case .entropy(let v)? = kind {return v}
+      return WireEntropy()
+    }
+    set {kind = .entropy(newValue)}
+  }
+
+  package var console: WireVirtioConsole {
+    get {
+      if case .console(let v)? = kind {return v}
+      return WireVirtioConsole()
+    }
+    set {kind = .console(newValue)}
+  }
+
+  package var disk: WireDisk {
+    get {
+      if case .disk(let v)? = kind {return v}
+      return WireDisk()
+    }
+    set {kind = .disk(newValue)}
+  }
+
+  package var network: WireNetworkCard {
+    get {
+      if case .network(let v)? = kind {return v}
+      return WireNetworkCard()
+    }
+    set {kind = .network(newValue)}
+  }
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package nonisolated enum OneOf_Kind: Equatable, Sendable {
+    case entropy(WireEntropy)
+    case console(WireVirtioConsole)
+    case disk(WireDisk)
+    case network(WireNetworkCard)
+
+  }
+
+  package init() {}
+}
+
+package nonisolated struct WireEntropy: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireVirtioConsole: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireDisk: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// whole blocks
+  package var byteCount: UInt64 = 0
+
+  package var isReadOnly: Bool = false
+
+  /// 512 or 4096
+  package var blockByteCount: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireNetworkCard: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// 6 bytes
+  package var address: Data = Data()
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -98,90 +205,95 @@ package nonisolated struct WireCPUIDEntry: Sendable {
 
 /// The machine at the pause: everything KVM holds that is not guest memory.
 /// Structures of the kernel's ABI travel as their bytes; their sizes are checked before use.
-package nonisolated struct WireMachineState: @unchecked Sendable {
+package nonisolated struct WireMachineState: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   /// in order of their index
-  package var vcpus: [WireVCPUState] {
-    get {_storage._vcpus}
-    set {_uniqueStorage()._vcpus = newValue}
-  }
+  package var vcpus: [WireVCPUState] = []
 
   package var clock: WireClockState {
-    get {_storage._clock ?? WireClockState()}
-    set {_uniqueStorage()._clock = newValue}
+    get {_clock ?? WireClockState()}
+    set {_clock = newValue}
   }
   /// Returns true if `clock` has been explicitly set.
-  package var hasClock: Bool {_storage._clock != nil}
+  package var hasClock: Bool {self._clock != nil}
   /// Clears the value of `clock`. Subsequent reads from it will return its default value.
-  package mutating func clearClock() {_uniqueStorage()._clock = nil}
+  package mutating func clearClock() {self._clock = nil}
 
   package var devices: WireDeviceStates {
-    get {_storage._devices ?? WireDeviceStates()}
-    set {_uniqueStorage()._devices = newValue}
+    get {_devices ?? WireDeviceStates()}
+    set {_devices = newValue}
   }
   /// Returns true if `devices` has been explicitly set.
-  package var hasDevices: Bool {_storage._devices != nil}
+  package var hasDevices: Bool {self._devices != nil}
   /// Clears the value of `devices`. Subsequent reads from it will return its default value.
-  package mutating func clearDevices() {_uniqueStorage()._devices = nil}
+  package mutating func clearDevices() {self._devices = nil}
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
-  fileprivate var _storage = unsafe _StorageClass.defaultInstance
+  fileprivate var _clock: WireClockState? = nil
+  fileprivate var _devices: WireDeviceStates? = nil
 }
 
 /// What there is beside memory and processors. A part that is missing, in the state of an older
 /// source, is as after a reset; missing controllers are refused instead.
-package nonisolated struct WireDeviceStates: Sendable {
+package nonisolated struct WireDeviceStates: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   /// Names of those parts that a destination must not leave out. One that it does not know is
   /// refused by its name. A part whose meaning changes gets another name.
-  package var parts: [String] = []
+  package var parts: [String] {
+    get {_storage._parts}
+    set {_uniqueStorage()._parts = newValue}
+  }
 
   /// part "controllers"
   package var controllers: WireControllerState {
-    get {_controllers ?? WireControllerState()}
-    set {_controllers = newValue}
+    get {_storage._controllers ?? WireControllerState()}
+    set {_uniqueStorage()._controllers = newValue}
   }
   /// Returns true if `controllers` has been explicitly set.
-  package var hasControllers: Bool {self._controllers != nil}
+  package var hasControllers: Bool {_storage._controllers != nil}
   /// Clears the value of `controllers`. Subsequent reads from it will return its default value.
-  package mutating func clearControllers() {self._controllers = nil}
+  package mutating func clearControllers() {_uniqueStorage()._controllers = nil}
 
   /// part "serial"
   package var serial: WireSerialPortState {
-    get {_serial ?? WireSerialPortState()}
-    set {_serial = newValue}
+    get {_storage._serial ?? WireSerialPortState()}
+    set {_uniqueStorage()._serial = newValue}
   }
   /// Returns true if `serial` has been explicitly set.
-  package var hasSerial: Bool {self._serial != nil}
+  package var hasSerial: Bool {_storage._serial != nil}
   /// Clears the value of `serial`. Subsequent reads from it will return its default value.
-  package mutating func clearSerial() {self._serial = nil}
+  package mutating func clearSerial() {_uniqueStorage()._serial = nil}
 
   /// part "power"
   package var power: WirePowerPortsState {
-    get {_power ?? WirePowerPortsState()}
-    set {_power = newValue}
+    get {_storage._power ?? WirePowerPortsState()}
+    set {_uniqueStorage()._power = newValue}
   }
   /// Returns true if `power` has been explicitly set.
-  package var hasPower: Bool {self._power != nil}
+  package var hasPower: Bool {_storage._power != nil}
   /// Clears the value of `power`. Subsequent reads from it will return its default value.
-  package mutating func clearPower() {self._power = nil}
+  package mutating func clearPower() {_uniqueStorage()._power = nil}
+
+  /// part "virtio": one for each device of the description
+  package var virtio: [WireVirtioState] {
+    get {_storage._virtio}
+    set {_uniqueStorage()._virtio = newValue}
+  }
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
-  fileprivate var _controllers: WireControllerState? = nil
-  fileprivate var _serial: WireSerialPortState? = nil
-  fileprivate var _power: WirePowerPortsState? = nil
+  fileprivate var _storage = unsafe _StorageClass.defaultInstance
 }
 
 /// What the kernel emulates for the whole VM. Structures of its ABI, as in VCPUState.
@@ -254,6 +366,60 @@ package nonisolated struct WirePowerPortsState: Sendable {
   package var enabledEvents: UInt32 = 0
 
   package var control: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// A virtio device's registers, between two requests. Fields that are missing are as after a reset.
+package nonisolated struct WireVirtioState: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var status: UInt32 = 0
+
+  /// that the driver has accepted
+  package var features: UInt64 = 0
+
+  package var offeredHalf: UInt32 = 0
+
+  package var acceptedHalf: UInt32 = 0
+
+  package var selectedQueue: UInt32 = 0
+
+  package var interrupts: UInt32 = 0
+
+  /// as many as the device has
+  package var queues: [WireVirtioQueueState] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// A split virtqueue.
+package nonisolated struct WireVirtioQueueState: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var size: UInt32 = 0
+
+  /// guest physical addresses
+  package var descriptors: UInt64 = 0
+
+  package var available: UInt64 = 0
+
+  package var used: UInt64 = 0
+
+  package var isReady: Bool = false
+
+  /// modulo 65536, as the rings count
+  package var nextAvailable: UInt32 = 0
+
+  package var nextUsed: UInt32 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -372,7 +538,7 @@ fileprivate nonisolated let _protobuf_package = "apus.wire"
 
 nonisolated extension WireMachineDescription: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".MachineDescription"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}vcpu_count\0\u{1}cpuid\0\u{3}tsc_khz\0\u{1}guest\0\u{1}memory\0\u{1}devices\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}vcpu_count\0\u{1}cpuid\0\u{3}tsc_khz\0\u{1}guest\0\u{1}memory\0\u{1}devices\0\u{1}virtio\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -386,6 +552,7 @@ nonisolated extension WireMachineDescription: SwiftProtobuf.Message, SwiftProtob
       case 4: try { try decoder.decodeSingularStringField(value: &self.guest) }()
       case 5: try { try decoder.decodeRepeatedMessageField(value: &self.memory) }()
       case 6: try { try decoder.decodeRepeatedStringField(value: &self.devices) }()
+      case 7: try { try decoder.decodeRepeatedMessageField(value: &self.virtio) }()
       default: break
       }
     }
@@ -410,6 +577,9 @@ nonisolated extension WireMachineDescription: SwiftProtobuf.Message, SwiftProtob
     if !self.devices.isEmpty {
       try visitor.visitRepeatedStringField(value: self.devices, fieldNumber: 6)
     }
+    if !self.virtio.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.virtio, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -420,6 +590,216 @@ nonisolated extension WireMachineDescription: SwiftProtobuf.Message, SwiftProtob
     if lhs.guest != rhs.guest {return false}
     if lhs.memory != rhs.memory {return false}
     if lhs.devices != rhs.devices {return false}
+    if lhs.virtio != rhs.virtio {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireVirtioDevice: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".VirtioDevice"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}entropy\0\u{1}console\0\u{1}disk\0\u{1}network\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try {
+        var v: WireEntropy?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .entropy(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .entropy(v)
+        }
+      }()
+      case 2: try {
+        var v: WireVirtioConsole?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .console(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .console(v)
+        }
+      }()
+      case 3: try {
+        var v: WireDisk?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .disk(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .disk(v)
+        }
+      }()
+      case 4: try {
+        var v: WireNetworkCard?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .network(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .network(v)
+        }
+      }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    switch self.kind {
+    case .entropy?: try {
+      guard case .entropy(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    }()
+    case .console?: try {
+      guard case .console(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    }()
+    case .disk?: try {
+      guard case .disk(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    }()
+    case .network?: try {
+      guard case .network(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+    }()
+    case nil: break
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireVirtioDevice, rhs: WireVirtioDevice) -> Bool {
+    if lhs.kind != rhs.kind {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireEntropy: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Entropy"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    // Load everything into unknown fields
+    while try decoder.nextFieldNumber() != nil {}
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireEntropy, rhs: WireEntropy) -> Bool {
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireVirtioConsole: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".VirtioConsole"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    // Load everything into unknown fields
+    while try decoder.nextFieldNumber() != nil {}
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireVirtioConsole, rhs: WireVirtioConsole) -> Bool {
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireDisk: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Disk"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}byte_count\0\u{3}is_read_only\0\u{3}block_byte_count\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.byteCount) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.isReadOnly) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.blockByteCount) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.byteCount != 0 {
+      try visitor.visitSingularUInt64Field(value: self.byteCount, fieldNumber: 1)
+    }
+    if self.isReadOnly != false {
+      try visitor.visitSingularBoolField(value: self.isReadOnly, fieldNumber: 2)
+    }
+    if self.blockByteCount != 0 {
+      try visitor.visitSingularUInt32Field(value: self.blockByteCount, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireDisk, rhs: WireDisk) -> Bool {
+    if lhs.byteCount != rhs.byteCount {return false}
+    if lhs.isReadOnly != rhs.isReadOnly {return false}
+    if lhs.blockByteCount != rhs.blockByteCount {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireNetworkCard: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".NetworkCard"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}address\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.address) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.address.isEmpty {
+      try visitor.visitSingularBytesField(value: self.address, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireNetworkCard, rhs: WireNetworkCard) -> Bool {
+    if lhs.address != rhs.address {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -524,10 +904,56 @@ nonisolated extension WireMachineState: SwiftProtobuf.Message, SwiftProtobuf._Me
   package static let protoMessageName: String = _protobuf_package + ".MachineState"
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}vcpus\0\u{1}clock\0\u{1}devices\0")
 
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.vcpus) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._clock) }()
+      case 3: try { try decoder.decodeSingularMessageField(value: &self._devices) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.vcpus.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.vcpus, fieldNumber: 1)
+    }
+    try { if let v = self._clock {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    try { if let v = self._devices {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireMachineState, rhs: WireMachineState) -> Bool {
+    if lhs.vcpus != rhs.vcpus {return false}
+    if lhs._clock != rhs._clock {return false}
+    if lhs._devices != rhs._devices {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireDeviceStates: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".DeviceStates"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}parts\0\u{1}controllers\0\u{1}serial\0\u{1}power\0\u{1}virtio\0")
+
   fileprivate class _StorageClass {
-    var _vcpus: [WireVCPUState] = []
-    var _clock: WireClockState? = nil
-    var _devices: WireDeviceStates? = nil
+    var _parts: [String] = []
+    var _controllers: WireControllerState? = nil
+    var _serial: WireSerialPortState? = nil
+    var _power: WirePowerPortsState? = nil
+    var _virtio: [WireVirtioState] = []
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -538,9 +964,11 @@ nonisolated extension WireMachineState: SwiftProtobuf.Message, SwiftProtobuf._Me
     private init() {}
 
     init(copying source: _StorageClass) {
-      _vcpus = source._vcpus
-      _clock = source._clock
-      _devices = source._devices
+      _parts = source._parts
+      _controllers = source._controllers
+      _serial = source._serial
+      _power = source._power
+      _virtio = source._virtio
     }
   }
 
@@ -559,9 +987,11 @@ nonisolated extension WireMachineState: SwiftProtobuf.Message, SwiftProtobuf._Me
         // allocates stack space for every case branch when no optimizations are
         // enabled. https://github.com/apple/swift-protobuf/issues/1034
         switch fieldNumber {
-        case 1: try { try decoder.decodeRepeatedMessageField(value: &_storage._vcpus) }()
-        case 2: try { try decoder.decodeSingularMessageField(value: &_storage._clock) }()
-        case 3: try { try decoder.decodeSingularMessageField(value: &_storage._devices) }()
+        case 1: try { try decoder.decodeRepeatedStringField(value: &_storage._parts) }()
+        case 2: try { try decoder.decodeSingularMessageField(value: &_storage._controllers) }()
+        case 3: try { try decoder.decodeSingularMessageField(value: &_storage._serial) }()
+        case 4: try { try decoder.decodeSingularMessageField(value: &_storage._power) }()
+        case 5: try { try decoder.decodeRepeatedMessageField(value: &_storage._virtio) }()
         default: break
         }
       }
@@ -574,80 +1004,39 @@ nonisolated extension WireMachineState: SwiftProtobuf.Message, SwiftProtobuf._Me
       // allocates stack space for every if/case branch local when no optimizations
       // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
       // https://github.com/apple/swift-protobuf/issues/1182
-      if !_storage._vcpus.isEmpty {
-        try visitor.visitRepeatedMessageField(value: _storage._vcpus, fieldNumber: 1)
+      if !_storage._parts.isEmpty {
+        try visitor.visitRepeatedStringField(value: _storage._parts, fieldNumber: 1)
       }
-      try { if let v = _storage._clock {
+      try { if let v = _storage._controllers {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
       } }()
-      try { if let v = _storage._devices {
+      try { if let v = _storage._serial {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
       } }()
-    }
-    try unknownFields.traverse(visitor: &visitor)
-  }
-
-  package static func ==(lhs: WireMachineState, rhs: WireMachineState) -> Bool {
-    if lhs._storage !== rhs._storage {
-      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
-        let _storage = _args.0
-        let rhs_storage = _args.1
-        if _storage._vcpus != rhs_storage._vcpus {return false}
-        if _storage._clock != rhs_storage._clock {return false}
-        if _storage._devices != rhs_storage._devices {return false}
-        return true
-      }
-      if !storagesAreEqual {return false}
-    }
-    if lhs.unknownFields != rhs.unknownFields {return false}
-    return true
-  }
-}
-
-nonisolated extension WireDeviceStates: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  package static let protoMessageName: String = _protobuf_package + ".DeviceStates"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}parts\0\u{1}controllers\0\u{1}serial\0\u{1}power\0")
-
-  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeRepeatedStringField(value: &self.parts) }()
-      case 2: try { try decoder.decodeSingularMessageField(value: &self._controllers) }()
-      case 3: try { try decoder.decodeSingularMessageField(value: &self._serial) }()
-      case 4: try { try decoder.decodeSingularMessageField(value: &self._power) }()
-      default: break
+      try { if let v = _storage._power {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+      } }()
+      if !_storage._virtio.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._virtio, fieldNumber: 5)
       }
     }
-  }
-
-  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    if !self.parts.isEmpty {
-      try visitor.visitRepeatedStringField(value: self.parts, fieldNumber: 1)
-    }
-    try { if let v = self._controllers {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
-    } }()
-    try { if let v = self._serial {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
-    } }()
-    try { if let v = self._power {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
-    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WireDeviceStates, rhs: WireDeviceStates) -> Bool {
-    if lhs.parts != rhs.parts {return false}
-    if lhs._controllers != rhs._controllers {return false}
-    if lhs._serial != rhs._serial {return false}
-    if lhs._power != rhs._power {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._parts != rhs_storage._parts {return false}
+        if _storage._controllers != rhs_storage._controllers {return false}
+        if _storage._serial != rhs_storage._serial {return false}
+        if _storage._power != rhs_storage._power {return false}
+        if _storage._virtio != rhs_storage._virtio {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -802,6 +1191,126 @@ nonisolated extension WirePowerPortsState: SwiftProtobuf.Message, SwiftProtobuf.
   package static func ==(lhs: WirePowerPortsState, rhs: WirePowerPortsState) -> Bool {
     if lhs.enabledEvents != rhs.enabledEvents {return false}
     if lhs.control != rhs.control {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireVirtioState: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".VirtioState"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}status\0\u{1}features\0\u{3}offered_half\0\u{3}accepted_half\0\u{3}selected_queue\0\u{1}interrupts\0\u{1}queues\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.status) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.features) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.offeredHalf) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.acceptedHalf) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.selectedQueue) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.interrupts) }()
+      case 7: try { try decoder.decodeRepeatedMessageField(value: &self.queues) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.status != 0 {
+      try visitor.visitSingularUInt32Field(value: self.status, fieldNumber: 1)
+    }
+    if self.features != 0 {
+      try visitor.visitSingularUInt64Field(value: self.features, fieldNumber: 2)
+    }
+    if self.offeredHalf != 0 {
+      try visitor.visitSingularUInt32Field(value: self.offeredHalf, fieldNumber: 3)
+    }
+    if self.acceptedHalf != 0 {
+      try visitor.visitSingularUInt32Field(value: self.acceptedHalf, fieldNumber: 4)
+    }
+    if self.selectedQueue != 0 {
+      try visitor.visitSingularUInt32Field(value: self.selectedQueue, fieldNumber: 5)
+    }
+    if self.interrupts != 0 {
+      try visitor.visitSingularUInt32Field(value: self.interrupts, fieldNumber: 6)
+    }
+    if !self.queues.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.queues, fieldNumber: 7)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireVirtioState, rhs: WireVirtioState) -> Bool {
+    if lhs.status != rhs.status {return false}
+    if lhs.features != rhs.features {return false}
+    if lhs.offeredHalf != rhs.offeredHalf {return false}
+    if lhs.acceptedHalf != rhs.acceptedHalf {return false}
+    if lhs.selectedQueue != rhs.selectedQueue {return false}
+    if lhs.interrupts != rhs.interrupts {return false}
+    if lhs.queues != rhs.queues {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireVirtioQueueState: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".VirtioQueueState"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}size\0\u{1}descriptors\0\u{1}available\0\u{1}used\0\u{3}is_ready\0\u{3}next_available\0\u{3}next_used\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.size) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.descriptors) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.available) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.used) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.isReady) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.nextAvailable) }()
+      case 7: try { try decoder.decodeSingularUInt32Field(value: &self.nextUsed) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.size != 0 {
+      try visitor.visitSingularUInt32Field(value: self.size, fieldNumber: 1)
+    }
+    if self.descriptors != 0 {
+      try visitor.visitSingularUInt64Field(value: self.descriptors, fieldNumber: 2)
+    }
+    if self.available != 0 {
+      try visitor.visitSingularUInt64Field(value: self.available, fieldNumber: 3)
+    }
+    if self.used != 0 {
+      try visitor.visitSingularUInt64Field(value: self.used, fieldNumber: 4)
+    }
+    if self.isReady != false {
+      try visitor.visitSingularBoolField(value: self.isReady, fieldNumber: 5)
+    }
+    if self.nextAvailable != 0 {
+      try visitor.visitSingularUInt32Field(value: self.nextAvailable, fieldNumber: 6)
+    }
+    if self.nextUsed != 0 {
+      try visitor.visitSingularUInt32Field(value: self.nextUsed, fieldNumber: 7)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireVirtioQueueState, rhs: WireVirtioQueueState) -> Bool {
+    if lhs.size != rhs.size {return false}
+    if lhs.descriptors != rhs.descriptors {return false}
+    if lhs.available != rhs.available {return false}
+    if lhs.used != rhs.used {return false}
+    if lhs.isReady != rhs.isReady {return false}
+    if lhs.nextAvailable != rhs.nextAvailable {return false}
+    if lhs.nextUsed != rhs.nextUsed {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Devices
+internal import GuestMemory
+internal import LinuxSystem
+internal import Synchronization
+
+/// Guest memory as a machine's devices reach it: by the mapping that the guest runs on, so that
+/// an absent page is waited for in userfaultfd as anybody would.
+///
+/// Safe from several threads at once. All that devices write passes through here.
+final class MachineMemory: DeviceMemory {
+    private let ram: GuestRAM
+    /// Set before memory may be there that never arrived.
+    private let isLost = Atomic(false)
+
+    init(_ ram: GuestRAM) {
+        self.ram = ram
+    }
+
+    /// From now on nothing that is read is handed out, since it may be zeros in place of what the
+    /// guest had: a device that acted on them would write zeros to a disk.
+    func close() {
+        isLost.store(true, ordering: .sequentiallyConsistent)
+    }
+
+    func has(_ range: GuestRange) -> Bool {
+        range.byteCount == 0 || offset(of: range) != nil
+    }
+
+    func read(
+        _ range: GuestRange,
+        into bytes: inout [UInt8],
+        at offset: Int
+    ) throws(VirtioDefect) {
+        guard let start = self.offset(of: range) else { throw .outsideMemory(range) }
+        precondition(offset >= 0 && offset <= bytes.count - range.byteCount, "too little room")
+        unsafe bytes.withUnsafeMutableBytes { buffer in
+            // SAFETY: `offset(of:)` has found all of the range in the mapping.
+            unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[offset...]).copyMemory(
+                from: UnsafeRawBufferPointer(
+                    start: ram.mapping.base + start,
+                    count: range.byteCount
+                )
+            )
+        }
+        try checkNotLost()
+    }
+
+    func write(_ bytes: ArraySlice<UInt8>, at address: UInt64) throws(VirtioDefect) {
+        let range = GuestRange(address, bytes.count)
+        guard let start = offset(of: range) else { throw .outsideMemory(range) }
+        try checkNotLost()
+        unsafe bytes.withUnsafeBytes { buffer in
+            // SAFETY: as above.
+            unsafe UnsafeMutableRawBufferPointer(
+                start: ram.mapping.base + start,
+                count: range.byteCount
+            )
+            .copyMemory(from: buffer)
+        }
+    }
+
+    func loadIndex(at address: UInt64) throws(VirtioDefect) -> UInt16 {
+        let value = unsafe try index(at: address).pointee.load(ordering: .acquiring)
+        try checkNotLost()
+        return value
+    }
+
+    func storeIndex(_ value: UInt16, at address: UInt64) throws(VirtioDefect) {
+        try checkNotLost()
+        unsafe try index(at: address).pointee.store(value, ordering: .releasing)
+    }
+
+    // Pairs with the guest's barriers around the same index.
+    private func index(
+        at address: UInt64
+    ) throws(VirtioDefect) -> UnsafePointer<Atomic<UInt16>> {
+        guard address % 2 == 0 else { throw .alignment(address) }
+        let range = GuestRange(address, 2)
+        guard let start = offset(of: range) else { throw .outsideMemory(range) }
+        return unsafe UnsafePointer(
+            (ram.mapping.base + start).assumingMemoryBound(to: Atomic<UInt16>.self)
+        )
+    }
+
+    private func checkNotLost() throws(VirtioDefect) {
+        if isLost.load(ordering: .sequentiallyConsistent) { throw .memoryLost }
+    }
+
+    /// Where a range begins in the mapping; nil unless all of it lies in one region.
+    private func offset(of range: GuestRange) -> Int? {
+        var pagesBefore = 0
+        for region in ram.layout.regions {
+            if range.address >= region.guestAddress && range.address < region.endAddress {
+                let room = region.endAddress - range.address
+                guard UInt64(range.byteCount) <= room else { return nil }
+                return pagesBefore << GuestPage.shift + Int(range.address - region.guestAddress)
+            }
+            pagesBefore += region.pageCount
+        }
+        return nil
+    }
+}
