@@ -41,7 +41,7 @@ private typealias Region = GuestLayout.Region
         #expect(layout.page(at: (5 << 30) - 1) == PageIndex(layout.pageCount - 1))
         #expect(layout.page(at: 5 << 30) == nil)
         #expect(layout.page(at: .max) == nil)
-        #expect(layout.guestAddress(of: PageIndex(below - 1)) == (3 << 30) - 4096)
+        #expect(layout.guestAddress(of: PageIndex(below - 1)) == UInt64((3 << 30) - 4096))
         #expect(layout.guestAddress(of: PageIndex(below)) == 4 << 30)
         #expect(layout.guestAddress(of: PageIndex(layout.pageCount)) == nil)
         #expect(layout.guestAddress(of: PageIndex(-1)) == nil)
