@@ -103,6 +103,10 @@ struct StageTests {
             }
         }
 
+        func isLate(in times: SwitchoverTimes) -> Bool {
+            (microseconds(of: times) ?? 0) >= 10_000
+        }
+
         func microseconds(of times: SwitchoverTimes) -> UInt64? {
             switch self {
             case .quiesce: times.quiesceMicroseconds
@@ -119,6 +123,24 @@ struct StageTests {
     func `ten milliseconds in a part of the downtime are ten milliseconds of that part`(
         late: Part
     ) throws {
+        var found = try switchover(with: late)
+        // On a machine with other things to do another part may be late by itself, hardly thrice.
+        for _ in 0..<2 where Part.allCases.contains(where: { $0 != late && $0.isLate(in: found) }) {
+            found = try switchover(with: late)
+        }
+        for part in Part.allCases {
+            let time = try #require(part.microseconds(of: found))
+            if part == late {
+                #expect(time >= 10_000, "\(part)")
+            } else {
+                #expect(time < 10_000, "\(part) while \(late) is late")
+            }
+        }
+        let downtime = try #require(found.downtimeMicroseconds)
+        #expect(late == .quiesce || downtime >= 10_000)
+    }
+
+    private func switchover(with late: Part) throws -> SwitchoverTimes {
         // No heartbeat, so that a vCPU leaves the guest when it is kicked, and not before.
         let options = WalkerOptions(
             workingSetPages: 64,
@@ -144,17 +166,7 @@ struct StageTests {
             }
         }
         running.joinAll()
-        let found = try #require(times.withLock { $0 })
-        for part in Part.allCases {
-            let time = try #require(part.microseconds(of: found))
-            if part == late {
-                #expect(time >= 10_000, "\(part)")
-            } else {
-                #expect(time < 10_000, "\(part) while \(late) is late")
-            }
-        }
-        let downtime = try #require(found.downtimeMicroseconds)
-        #expect(late == .quiesce || downtime >= 10_000)
+        return try #require(times.withLock { $0 })
     }
 }
 
