@@ -59,6 +59,7 @@ final class MachineMemory: DeviceMemory {
             )
             .copyMemory(from: buffer)
         }
+        noteWritten(start, range.byteCount)
     }
 
     func loadIndex(at address: UInt64) throws(VirtioDefect) -> UInt16 {
@@ -70,6 +71,15 @@ final class MachineMemory: DeviceMemory {
     func storeIndex(_ value: UInt16, at address: UInt64) throws(VirtioDefect) {
         try checkNotLost()
         unsafe try index(at: address).pointee.store(value, ordering: .releasing)
+        if let start = offset(of: GuestRange(address, 2)) { noteWritten(start, 2) }
+    }
+
+    /// A migration that sends memory while the guest runs has to know; KVM does not tell it.
+    private func noteWritten(_ start: Int, _ byteCount: Int) {
+        guard byteCount > 0 else { return }
+        let first = start >> GuestPage.shift
+        let last = (start + byteCount - 1) >> GuestPage.shift
+        ram.noteWritten(PageRange(first: PageIndex(first), count: last - first + 1))
     }
 
     // Pairs with the guest's barriers around the same index.
