@@ -59,7 +59,7 @@ extension EndToEndTests {
             // Stopped, it accepts connections (the kernel does) and answers nothing.
             source.send(SIGSTOP)
             let destination = try bench.destination(to: source.address())
-            #expect(waitUntil(within: 10) { destination.hasSocket })
+            #expect(waitUntil(within: 10) { destination.hasConnection })
             pause(seconds: 0.1)
             #expect(destination.isRunning)
             #expect(try source.end(by: SIGKILL) == .killed(signal: SIGKILL))

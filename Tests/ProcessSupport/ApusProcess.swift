@@ -140,14 +140,19 @@ package final class ApusProcess {
         return 0
     }
 
-    /// Whether it has opened a socket, which for a destination is its connection.
-    package var hasSocket: Bool {
+    /// Whether it has a connected Unix socket, which for a destination is its lane to a source.
+    package var hasConnection: Bool {
         let folder = "/proc/\(processID)/fd"
         let files = FileManager.default
         let numbers = (try? files.contentsOfDirectory(atPath: folder)) ?? []
-        return numbers.contains { number in
-            let link = try? files.destinationOfSymbolicLink(atPath: "\(folder)/\(number)")
-            return link?.hasPrefix("socket:") == true
+        let links = numbers.compactMap {
+            try? files.destinationOfSymbolicLink(atPath: "\(folder)/\($0)")
+        }
+        let table = try? String(contentsOfFile: "/proc/\(processID)/net/unix", encoding: .utf8)
+        // Number, references, protocol, flags, type, state (3 is connected), inode.
+        return (table ?? "").split(separator: "\n").contains { line in
+            let fields = line.split(separator: " ")
+            return fields.count >= 7 && fields[5] == "03" && links.contains("socket:[\(fields[6])]")
         }
     }
 
