@@ -48,7 +48,11 @@ private func expectFaultPath(_ report: MigrationReport, _ location: SourceLocati
         // Where everything came before, there is nothing to touch that is absent.
         let isPrecopied = report.precopy.map { $0.pages > report.pages.total * 9 / 10 } ?? false
         #expect((faults?.exits ?? 0) > 0 || isPrecopied, sourceLocation: location)
-        if report.machine.guest == "walker" { #expect(faults?.vcpu == 0, sourceLocation: location) }
+        guard report.machine.guest == "walker" else { return }
+        // On attributes an installed page that has lost its mapping since is a userfault. Pages
+        // that came in rounds have been there for seconds, time enough to be made huge ones.
+        let isOld = HostFacts.faultPath == .attributes && report.precopy != nil
+        #expect((faults?.vcpu ?? .max) <= (isOld ? 16 : 0), sourceLocation: location)
     case .userfault, .auto:
         #expect(faults?.exits == 0, sourceLocation: location)
     }
