@@ -65,9 +65,13 @@ package final class ApusProcess {
             ["prlimit", "--cpu=\(Self.cpuSeconds)", "--core=0"] + wrapper + [program.path]
             + arguments + ["--report", reportPath]
         process.standardInput = FileHandle.nullDevice
-        process.standardOutput = try Self.fresh(outputPath)
-        process.standardError = try Self.fresh(logPath)
+        let (output, log) = (try Self.fresh(outputPath), try Self.fresh(logPath))
+        process.standardOutput = output
+        process.standardError = log
         try process.run()
+        // The process has its own; these would stay open as long as this one runs.
+        try output.close()
+        try log.close()
     }
 
     deinit {
