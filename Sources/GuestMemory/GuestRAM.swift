@@ -161,9 +161,10 @@ package enum Backing: String, CaseIterable, Sendable {
     ///
     /// - Parameter range: Pages of this memory; anything else traps.
     package func noteWritten(_ range: PageRange) {
+        // Set even where it is set: whoever takes the bit in this moment sends the page as it was
+        // before the write, unless one of the two is seen to come first.
         for number in range.first.rawValue..<range.first.rawValue + range.count {
-            let page = PageIndex(number)
-            if !written.contains(page) { _ = written.insert(page) }
+            _ = written.insert(PageIndex(number))
         }
     }
 

@@ -19,8 +19,9 @@ package enum PageState: UInt8, Sendable {
 ///
 /// Safe from any number of threads. A page goes `absent → requested → arriving → installed`, or
 /// straight from absent to arriving; whoever wins `claim` installs the page, everyone else drops
-/// what they hold. Before the guest runs an installed page may be reclaimed, `installed → arriving`,
-/// and goes on to installed, with newer bytes, or to absent. Two bits beside the state say that somebody waits for the page.
+/// what they hold. Before the guest runs an installed page may be reclaimed,
+/// `installed → arriving`, and goes on to installed, with newer bytes, or to absent. Two bits beside
+/// the state say that somebody waits for the page.
 @safe package final class PageMap: @unchecked Sendable {
     // Sendable: every byte is only ever touched as an atomic.
     private let memory: Mapping

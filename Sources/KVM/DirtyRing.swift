@@ -9,7 +9,7 @@ internal import Synchronization
 ///
 /// One thread at a time takes entries; the kernel adds them. Layout: api.rst 8.29, an entry is
 /// flags u32 · slot u32 · page in the slot u64.
-struct DirtyRing: ~Copyable {
+final class DirtyRing {
     private let entries: Mapping
     private var next = 0
 
@@ -33,7 +33,7 @@ struct DirtyRing: ~Copyable {
     /// Takes all entries there are; the kernel has them back with `KVM_RESET_DIRTY_RINGS`.
     ///
     /// - Parameter body: Gets each entry's slot and its page in the slot.
-    mutating func takeAll(_ body: (_ slot: UInt32, _ page: UInt64) -> Void) {
+    func takeAll(_ body: (_ slot: UInt32, _ page: UInt64) -> Void) {
         for _ in 0..<Self.entryCount {
             let entry = unsafe entries.base + next * Self.entryByteCount
             // Pairs with the kernel's release: slot and page are visible with the flag.

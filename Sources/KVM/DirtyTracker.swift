@@ -23,24 +23,8 @@ package final class DirtyTracker: Sendable {
     private let memory: GuestRAM
     /// One for each vCPU; none without rings.
     ///
-    /// The lock is for a vCPU whose ring is full while the
-    /// main thread looks.
-    private let rings = Locked(RingList())
-
-    /// Rings, which cannot be copied.
-    private struct RingList: ~Copyable {
-        var first: Link?
-
-        final class Link {
-            var ring: DirtyRing
-            let next: Link?
-
-            init(_ ring: consuming DirtyRing, next: Link?) {
-                self.ring = ring
-                self.next = next
-            }
-        }
-    }
+    /// Locked, as a vCPU whose ring is full takes from all of them, too.
+    private let rings = Locked<[DirtyRing]>([])
 
     /// Chooses how, and asks KVM for rings if it has them; nothing is tracked yet.
     ///
@@ -68,14 +52,15 @@ package final class DirtyTracker: Sendable {
     /// Takes note of a vCPU of the VM, before it runs.
     package func add(_ vCPU: VirtualCPU) throws(SystemError) {
         guard method == .ring else { return }
-        try rings.withLock { (list: inout RingList) throws(SystemError) in
-            list.first = RingList.Link(try DirtyRing(of: vCPU.descriptor), next: list.first)
+        try rings.withLock { (rings: inout [DirtyRing]) throws(SystemError) in
+            rings.append(try DirtyRing(of: vCPU.descriptor))
         }
     }
 
     /// From now on writes are tracked; vCPUs may run.
     ///
     /// Forgets what was written before.
+    ///
     /// Kernel interface: `KVM_MEM_LOG_DIRTY_PAGES`.
     package func start() throws(SystemError) {
         try virtualMachine.setMemory(memory, flags: UInt32(KVM_MEM_LOG_DIRTY_PAGES))
@@ -106,10 +91,9 @@ package final class DirtyTracker: Sendable {
         let regions = memory.layout.regions
         var starts: [Int] = []
         for region in regions { starts.append((starts.last ?? 0) + region.pageCount) }
-        try rings.withLock { (list: inout RingList) throws(SystemError) in
-            var link = list.first
-            while let present = link {
-                present.ring.takeAll { slot, page in
+        try rings.withLock { (rings: inout [DirtyRing]) throws(SystemError) in
+            for ring in rings {
+                ring.takeAll { slot, page in
                     let slot = Int(slot)
                     guard slot < regions.count, page < UInt64(regions[slot].pageCount) else {
                         return
@@ -117,7 +101,6 @@ package final class DirtyTracker: Sendable {
                     let start = starts[slot] - regions[slot].pageCount
                     _ = memory.written.insert(PageIndex(start + Int(page)))
                 }
-                link = present.next
             }
             try checked(
                 clinux_ioctl_value(

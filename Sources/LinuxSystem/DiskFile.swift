@@ -64,7 +64,7 @@ package final class DiskFile: Sendable {
         let count = bytes.count
         try unsafe bytes.withUnsafeMutableBufferPointer { elements throws(SystemError) in
             let buffer = UnsafeMutableRawBufferPointer(elements)
-            if caching == .cached { return try unsafe readAll(buffer, at: offset) }
+            if caching == .cached { return try unsafe fill(buffer, at: offset) }
             let stage = unsafe UnsafeMutableRawBufferPointer(
                 start: staging.base,
                 count: staging.byteCount
@@ -72,7 +72,7 @@ package final class DiskFile: Sendable {
             for start in stride(from: 0, to: count, by: stage.count) {
                 let length = min(stage.count, count - start)
                 let piece = unsafe UnsafeMutableRawBufferPointer(rebasing: stage[..<length])
-                try unsafe readAll(piece, at: offset + UInt64(start))
+                try unsafe fill(piece, at: offset + UInt64(start))
                 unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[start..<start + length])
                     .copyMemory(from: UnsafeRawBufferPointer(piece))
             }
@@ -87,7 +87,7 @@ package final class DiskFile: Sendable {
     package func write(_ bytes: [UInt8], at offset: UInt64) throws(SystemError) {
         try unsafe bytes.withUnsafeBufferPointer { elements throws(SystemError) in
             let buffer = UnsafeRawBufferPointer(elements)
-            if caching == .cached { return try unsafe writeAll(buffer, at: offset) }
+            if caching == .cached { return try unsafe store(buffer, at: offset) }
             for start in stride(from: 0, to: buffer.count, by: staging.byteCount) {
                 let length = min(staging.byteCount, buffer.count - start)
                 let piece = unsafe UnsafeMutableRawBufferPointer(
@@ -97,7 +97,7 @@ package final class DiskFile: Sendable {
                 unsafe piece.copyMemory(
                     from: UnsafeRawBufferPointer(rebasing: buffer[start..<start + length])
                 )
-                try unsafe writeAll(UnsafeRawBufferPointer(piece), at: offset + UInt64(start))
+                try unsafe store(UnsafeRawBufferPointer(piece), at: offset + UInt64(start))
             }
         }
     }
@@ -115,45 +115,25 @@ package final class DiskFile: Sendable {
         )
     }
 
-    private func readAll(
+    private func fill(
         _ buffer: UnsafeMutableRawBufferPointer,
         at offset: UInt64
     ) throws(SystemError) {
-        var done = 0
-        while done < buffer.count {
-            let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
-            let count = unsafe pread(
-                descriptor.rawValue,
-                rest.baseAddress,
-                rest.count,
-                off_t(offset) + done
-            )
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else {
-                throw SystemError(code: count < 0 ? errno : EIO, operation: "pread of a disk")
-            }
-            done += count
-        }
+        try unsafe descriptor.readAll(into: buffer, at: try Self.position(offset), of: "a disk")
     }
 
-    private func writeAll(
-        _ buffer: UnsafeRawBufferPointer,
+    private func store(
+        _ bytes: UnsafeRawBufferPointer,
         at offset: UInt64
     ) throws(SystemError) {
-        var done = 0
-        while done < buffer.count {
-            let rest = unsafe UnsafeRawBufferPointer(rebasing: buffer[done...])
-            let count = unsafe pwrite(
-                descriptor.rawValue,
-                rest.baseAddress,
-                rest.count,
-                off_t(offset) + done
-            )
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else {
-                throw SystemError(code: count < 0 ? errno : EIO, operation: "pwrite of a disk")
-            }
-            done += count
+        try unsafe descriptor.writeAll(bytes, at: try Self.position(offset), of: "a disk")
+    }
+
+    /// What the kernel takes for a position; no file is larger.
+    private static func position(_ offset: UInt64) throws(SystemError) -> Int {
+        guard let position = Int(exactly: offset) else {
+            throw SystemError(code: EINVAL, operation: "a position in a disk")
         }
+        return position
     }
 }

@@ -65,22 +65,7 @@ package struct MemoryFile: ~Copyable, Sendable {
     ///
     /// Kernel interface: pwrite(2). The kernel lets one thread at a time write to a file.
     package func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(SystemError) {
-        var done = 0
-        while done < bytes.count {
-            let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[done...])
-            let count = unsafe pwrite(
-                descriptor.rawValue,
-                rest.baseAddress,
-                rest.count,
-                offset + done
-            )
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else {
-                let code = count < 0 ? errno : ENOSPC
-                throw SystemError(code: code, operation: "pwrite of a memfd")
-            }
-            done += count
-        }
+        try unsafe descriptor.writeAll(bytes, at: offset, of: "a memfd")
     }
 
     /// Reads from the file, past all mappings of it.
@@ -95,22 +80,7 @@ package struct MemoryFile: ~Copyable, Sendable {
         into buffer: UnsafeMutableRawBufferPointer,
         at offset: Int
     ) throws(SystemError) {
-        var done = 0
-        while done < buffer.count {
-            let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
-            let count = unsafe pread(
-                descriptor.rawValue,
-                rest.baseAddress,
-                rest.count,
-                offset + done
-            )
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else {
-                let code = count < 0 ? errno : EIO
-                throw SystemError(code: code, operation: "pread of a memfd")
-            }
-            done += count
-        }
+        try unsafe descriptor.readAll(into: buffer, at: offset, of: "a memfd")
     }
 
     /// Takes over a descriptor that another process made; nil unless it is a memfd of exactly the

@@ -54,8 +54,8 @@ package func currentThreadID() -> CInt {
 /// shorter slice wakes, and this one's is longer than all that are not set. Where the kernel
 /// refuses, nothing changes.
 ///
-/// Kernel interface: sched_setattr(2) with nice 5 and a slice of 4 ms; slices since Linux 6.12, before
-/// that wake-ups look at nice values alone.
+/// Kernel interface: sched_setattr(2) with nice 5 and a slice of 4 ms; slices since Linux 6.12,
+/// before that wake-ups look at nice values alone.
 package func standBack() {
     _ = clinux_set_slice(5, 4_000_000)
 }
@@ -67,7 +67,8 @@ package func standBack() {
 /// among them, and does not wait for the end of that slice, some milliseconds. It gets no larger
 /// share. Where the kernel refuses, nothing changes.
 ///
-/// Kernel interface: sched_setattr(2) with a slice of 0.1 ms, the shortest there is; since Linux 6.12.
+/// Kernel interface: sched_setattr(2) with a slice of 0.1 ms, the shortest there is; since Linux
+/// 6.12.
 package func standReady() {
     _ = clinux_set_slice(0, 100_000)
 }

@@ -163,7 +163,8 @@ package final class Destination {
         return machine
     }
 
-    /// Does once what would take its time when it is done for the first time, with the guest paused.
+    /// Does once what would take its time when it is done for the first time, with the guest
+    /// paused.
     private func rehearseState(of machine: Machine) {
         var state = WireState()
         state.machine = machine.blankState

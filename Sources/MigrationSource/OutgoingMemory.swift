@@ -8,8 +8,8 @@ package import Transport
 
 /// Guest memory on its way out: what has been sent, and what all senders have to know.
 ///
-/// Shared by the urgent servers and the background stream. From the pause on the bytes do not change;
-/// before it, in precopy rounds, they may.
+/// Shared by the urgent servers and the background stream. From the pause on the bytes do not
+/// change; before it, in precopy rounds, they may.
 package final class OutgoingMemory: Sendable {
     /// The guest's memory.
     let ram: GuestRAM

@@ -135,7 +135,8 @@ final class SourceSession {
         rehearseState()
     }
 
-    /// Does once what would take its time when it is done for the first time, with the guest paused.
+    /// Does once what would take its time when it is done for the first time, with the guest
+    /// paused.
     private func rehearseState() {
         var state = WireState()
         state.machine = machine.blankState
@@ -164,10 +165,10 @@ final class SourceSession {
         state.times = WireSourceTimes(timeline)
         try control.send(.state(state))
         timeline.mark(\.stateSent)
-        // From here on it waits, and so would its processors. What the destination touches first,
-        // when it loads the state and when its vCPUs go on, may be there by then.
-        // After rounds it may still be discarding: a page must not come before it is missed.
         memory.capStream(bytesPerSecond: postcopyBytesPerSecond)
+        // From here on it waits, and so would its processors. What the destination touches first,
+        // when it loads the state and when its vCPUs go on, may be there by then. Not after rounds:
+        // it may still be discarding, and would take a new page for the one to be discarded.
         if plan.mostRounds == 0 {
             memory.openStream(beginningWith: machine.firstPages(of: state.machine))
         }

@@ -63,15 +63,16 @@ final class MachineMemory: DeviceMemory {
     }
 
     func loadIndex(at address: UInt64) throws(VirtioDefect) -> UInt16 {
-        let value = unsafe try index(at: address).pointee.load(ordering: .acquiring)
+        let value = unsafe index(at: try indexOffset(address)).pointee.load(ordering: .acquiring)
         try checkNotLost()
         return value
     }
 
     func storeIndex(_ value: UInt16, at address: UInt64) throws(VirtioDefect) {
         try checkNotLost()
-        unsafe try index(at: address).pointee.store(value, ordering: .releasing)
-        if let start = offset(of: GuestRange(address, 2)) { noteWritten(start, 2) }
+        let start = try indexOffset(address)
+        unsafe index(at: start).pointee.store(value, ordering: .releasing)
+        noteWritten(start, 2)
     }
 
     /// A migration that sends memory while the guest runs has to know; KVM does not tell it.
@@ -82,14 +83,17 @@ final class MachineMemory: DeviceMemory {
         ram.noteWritten(PageRange(first: PageIndex(first), count: last - first + 1))
     }
 
-    // Pairs with the guest's barriers around the same index.
-    private func index(
-        at address: UInt64
-    ) throws(VirtioDefect) -> UnsafePointer<Atomic<UInt16>> {
+    /// Where an index of a ring lies in the mapping.
+    private func indexOffset(_ address: UInt64) throws(VirtioDefect) -> Int {
         guard address % 2 == 0 else { throw .alignment(address) }
         let range = GuestRange(address, 2)
         guard let start = offset(of: range) else { throw .outsideMemory(range) }
-        return unsafe UnsafePointer(
+        return start
+    }
+
+    // Its orderings pair with the guest's barriers around the same index.
+    private func index(at start: Int) -> UnsafePointer<Atomic<UInt16>> {
+        unsafe UnsafePointer(
             (ram.mapping.base + start).assumingMemoryBound(to: Atomic<UInt16>.self)
         )
     }
