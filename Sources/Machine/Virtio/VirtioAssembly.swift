@@ -76,7 +76,8 @@ struct VirtioAssembly {
                     .disk(path: choice.path, guest: disk.text, here: WireDisk(shape).text)
                 )
             }
-            let model = BlockModel(shape, name: "apus-disk-\(position)", contents: file)
+            let contents = GuestDisk(file, at: choice.path, note: choices.note)
+            let model = BlockModel(shape, name: "apus-disk-\(position)", contents: contents)
             return VirtioDevice(model, wiring)
         case .network(let card):
             let choice = choices.networks[position]
@@ -123,20 +124,6 @@ struct VirtioAssembly {
         } catch {
             throw MachineError(error)
         }
-    }
-}
-
-extension DiskFile: DiskContents {
-    package func read(into bytes: inout [UInt8], at offset: UInt64) -> Bool {
-        (try? read(into: &bytes, at: offset) as Void) != nil
-    }
-
-    package func write(_ bytes: [UInt8], at offset: UInt64) -> Bool {
-        (try? write(bytes, at: offset) as Void) != nil
-    }
-
-    package func flush() -> Bool {
-        (try? flush() as Void) != nil
     }
 }
 
