@@ -32,7 +32,7 @@ struct AbsentMemory {
         )
     }
 
-    /// The first page that does not hold what the pattern says; nil when all do.
+    /// The first page that does not hold what the pattern says; nil when all do. None is absent.
     ///
     /// - Parameters:
     ///   - pattern: What pages are full of.
@@ -47,9 +47,6 @@ struct AbsentMemory {
         )
         // A few of them: the rest has come the same way.
         for number in stride(from: 0, to: ram.layout.pageCount, by: 61) {
-            guard incoming.pages.state(of: PageIndex(number)) == .installed else {
-                return PageIndex(number)
-            }
             unsafe pattern.fill(expected, of: PageIndex(number % period))
             let found = unsafe ram.bytes(of: PageRange(first: PageIndex(number), count: 1))
             guard unsafe found.elementsEqual(expected) else { return PageIndex(number) }

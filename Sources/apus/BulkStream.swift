@@ -53,8 +53,8 @@ final class BulkStream {
 
     /// Pages in a second of the slowest of the stream's stages, each alone on one thread.
     func slowestStageRate(into backing: Backing) throws -> Double {
-        let install = try Installs.bareRate(of: frames, pageCount: pageCount, backing)
-        return min(compressRate(), install)
+        let install = try Installs.rates(of: [.bare], frames, pageCount: pageCount, backing)
+        return min(compressRate(), install[0])
     }
 
     private func compressRate() -> Double {

@@ -8,62 +8,78 @@ internal import Userfault
 
 /// How fast one thread installs frames of pages in absent memory.
 enum Installs {
-    /// By the destination's own installer.
-    ///
-    /// - Returns: Pages in a second.
-    static func rate(of frames: ReadyFrames, pageCount: Int, _ backing: Backing) throws -> Double {
-        let memory = try AbsentMemory(pageCount: pageCount, backing)
-        var installer = Installer(memory.incoming, wake: .everyone)
-        let start = MonotonicTime.now
-        for number in 0..<pageCount / ReadyFrames.pagesPerFrame {
-            let frame = unsafe try frames.frame(number, pageCount: pageCount)
-            unsafe try installer.install(frame, arrival: .stream)
-        }
-        let nanoseconds = MonotonicTime.now.nanoseconds(since: start)
-        guard try memory.firstWrong(frames.pattern, period: frames.pageCount) == nil else {
-            throw BenchFailure.failed("a page was installed wrongly")
-        }
-        return Double(pageCount) * 1e9 / Double(max(1, nanoseconds))
+    /// A way to do it.
+    enum Loop: Int, CaseIterable {
+        /// The destination's own installer.
+        case installer
+        /// Unpacking, hashing for the digest, and one ioctl for each run, before it one write where
+        /// memory is a file, and nothing else.
+        case hashed
+        /// The same without the hash.
+        case bare
     }
 
-    /// By unpacking and one ioctl for each run, before it one write where memory is a file, and
-    /// nothing else.
+    /// Frames that a loop installs before the next has its turn: 4 MiB, so that none shares a huge
+    /// page of this host, or of the one under it, with another.
+    private static let framesPerTurn = 64
+
+    /// Fills one memory by loops that take turns: so each meets the same prices of memory, which on
+    /// a virtual host change while one looks.
     ///
     /// - Parameters:
+    ///   - loops: The loops.
     ///   - frames: What is installed.
-    ///   - pageCount: Pages of memory.
+    ///   - pageCount: Pages of memory, so many that each loop has a turn.
     ///   - backing: What memory is made of.
-    ///   - isHashing: Whether pages are hashed for the digest as well.
-    /// - Returns: Pages in a second.
+    ///   - first: Which of the loops begins, modulo their number.
+    /// - Returns: Pages in a second, of each.
     /// - Throws: What this host lacks, or what failed.
-    static func bareRate(
-        of frames: ReadyFrames,
+    static func rates(
+        of loops: [Loop],
+        _ frames: ReadyFrames,
         pageCount: Int,
         _ backing: Backing,
-        isHashing: Bool = false
-    ) throws -> Double {
+        beginningWith first: Int = 0
+    ) throws -> [Double] {
         let memory = try AbsentMemory(pageCount: pageCount, backing)
+        var installer = Installer(memory.incoming, wake: .everyone)
         let staging = try Mapping(
             .anonymous,
             byteCount: ReadyFrames.pagesPerFrame * GuestPage.byteCount
         )
         var digest = PageDigest()
-        let start = MonotonicTime.now
-        for number in 0..<pageCount / ReadyFrames.pagesPerFrame {
-            let frame = unsafe try frames.frame(number, pageCount: pageCount)
-            let run = PageRange(
-                first: PageIndex(number * ReadyFrames.pagesPerFrame),
-                count: ReadyFrames.pagesPerFrame
-            )
-            let contents = unsafe try contents(of: frame, frames.pattern, staging)
-            if isHashing { unsafe try hash(frame, contents, into: &digest) }
-            unsafe try install(contents, run, in: memory, frames.pattern)
+        var pages = [Int](repeating: 0, count: loops.count)
+        var nanoseconds = [UInt64](repeating: 0, count: loops.count)
+        let frameCount = pageCount / ReadyFrames.pagesPerFrame
+        for (turn, begin) in stride(from: 0, to: frameCount, by: framesPerTurn).enumerated() {
+            let index = (first + turn) % loops.count
+            let numbers = begin..<min(begin + framesPerTurn, frameCount)
+            let start = MonotonicTime.now
+            for number in numbers {
+                let frame = unsafe try frames.frame(number, pageCount: pageCount)
+                if loops[index] == .installer {
+                    unsafe try installer.install(frame, arrival: .stream)
+                    continue
+                }
+                let run = PageRange(
+                    first: PageIndex(number * ReadyFrames.pagesPerFrame),
+                    count: ReadyFrames.pagesPerFrame
+                )
+                let contents = unsafe try contents(of: frame, frames.pattern, staging)
+                if loops[index] == .hashed { unsafe try hash(frame, contents, into: &digest) }
+                unsafe try install(contents, run, in: memory, frames.pattern)
+            }
+            nanoseconds[index] += MonotonicTime.now.nanoseconds(since: start)
+            pages[index] += numbers.count * ReadyFrames.pagesPerFrame
         }
-        let nanoseconds = MonotonicTime.now.nanoseconds(since: start)
-        guard (digest != PageDigest()) == isHashing else {
+        let installed = zip(loops, pages).reduce(0) { $0 + ($1.0 == .installer ? $1.1 : 0) }
+        guard pageCount - memory.incoming.pages.remainingCount == installed,
+            try memory.firstWrong(frames.pattern, period: frames.pageCount) == nil
+        else { throw BenchFailure.failed("a page was installed wrongly") }
+        guard (digest != PageDigest()) == loops.contains(.hashed) else {
             throw BenchFailure.failed("a digest: \(digest)")
         }
-        return Double(pageCount) * 1e9 / Double(max(1, nanoseconds))
+        return zip(pages, nanoseconds).map { Double($0) * 1e9 / Double(max(1, $1)) }
     }
 
     /// The pages of a frame as they are; of zeros, what the frame has.

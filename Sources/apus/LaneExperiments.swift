@@ -171,8 +171,7 @@ struct LaneExperiments {
         return result
     }
 
-    /// How often a round installs each loop's memory: of little each is in each place twice, of a
-    /// gibibyte and more the rounds have to see to that.
+    /// How often a round fills memory: what is little is over before a rate can be told.
     private static func turns(of pageCount: Int) -> Int { pageCount < 1 << 18 ? 6 : 1 }
 
     private static func installRound(
@@ -181,30 +180,20 @@ struct LaneExperiments {
         _ pageCount: Int,
         _ backing: Backing
     ) throws -> Round {
-        var seconds = [0.0, 0.0, 0.0]
-        let turns = turns(of: pageCount)
-        for turn in 0..<turns {
-            for step in 0..<3 {
-                // Each in each place in turn: the kernel hands out pages faster that were free a
-                // moment ago.
-                let index = (number + turn + step) % 3
-                let rate =
-                    switch index {
-                    case 0: try Installs.rate(of: frames, pageCount: pageCount, backing)
-                    case 1:
-                        try Installs.bareRate(
-                            of: frames,
-                            pageCount: pageCount,
-                            backing,
-                            isHashing: true
-                        )
-                    default: try Installs.bareRate(of: frames, pageCount: pageCount, backing)
-                    }
-                seconds[index] += Double(pageCount) / rate
-            }
+        var seconds = [Double](repeating: 0, count: Installs.Loop.allCases.count)
+        for turn in 0..<turns(of: pageCount) {
+            let rates = try Installs.rates(
+                of: Installs.Loop.allCases,
+                frames,
+                pageCount: pageCount,
+                backing,
+                beginningWith: number + turn
+            )
+            for (index, rate) in rates.enumerated() { seconds[index] += 1 / rate }
         }
-        let rates = seconds.map { Double(turns * pageCount) / $0 }
-        return Round(value: rates[0], ceiling: rates[1], other: (rates[1], rates[2]))
+        let rates = seconds.map { Double(turns(of: pageCount)) / $0 }
+        let (installer, hashed, bare) = (rates[0], rates[1], rates[2])
+        return Round(value: installer, ceiling: hashed, other: (hashed, bare))
     }
 
     private static func hasRoom(_ size: SizeList.Size) -> Bool {
