@@ -72,12 +72,15 @@ package func receiveAnswers(
     var pages = 0
     do throws(MigrationError) {
         while true {
-            let answer = try receiver.receive(isStamped: true)
+            let isStamped = ring.wantsStages
+            let answer = try receiver.receive(isStamped: isStamped)
             var span = FaultSpan(.userfault, seen: MonotonicTime(nanoseconds: answer.token))
-            span.served = MonotonicTime(nanoseconds: answer.servedNanoseconds)
-            span.received = answer.received
             span.ended = .now
-            span.installed = span.ended
+            if isStamped {
+                span.served = MonotonicTime(nanoseconds: answer.servedNanoseconds)
+                span.received = answer.received
+                span.installed = span.ended
+            }
             pages += answer.pageCount
             while pages >= pagesPerRequest {
                 ring.record(span)

@@ -97,15 +97,16 @@ package final class VCPUFaultServer: MemoryFaultServer, @unchecked Sendable {
     private func makePresent(_ page: PageIndex) -> Bool {
         switch memory.markRequested(page) {
         case .absent:
+            let isStamped = ring?.wantsStages ?? false
             do {
-                try lane.fetch(page, for: seat, &span, isStamped: ring != nil)
+                try lane.fetch(page, for: seat, &span, isStamped: isStamped)
             } catch {
                 // The page may still come another way; if not, the steering thread, which is told
                 // here, ends the wait below.
                 memory.failure.report(error)
             }
             guard memory.pages.awaitInstalled(page) else { return false }
-            if ring != nil { span.installed = .now }
+            if isStamped { span.installed = .now }
             return true
         case .requested, .arriving:
             span.kind = .exitAwaited

@@ -20,8 +20,6 @@ package struct FaultAccount {
     private var samples: [FaultSample] = []
     private let clocks: ClockRelation
 
-    /// Faults of a ring whose stages count, each time it is emptied.
-    private static let mostTakenApart = 1000
     /// Faults that are kept one by one: those that fill the gap after the switchover.
     private static let mostSamples = 256
 
@@ -37,23 +35,21 @@ package struct FaultAccount {
 
     /// Adds what a ring has taken up since it was last emptied.
     ///
-    /// All faults count. The stages of a thousand are taken apart, evenly chosen, where there were
-    /// more: it is done a few times a second, and takes a processor that others may need.
+    /// All faults count, and the stages of those that have them.
     ///
     /// - Parameters:
     ///   - ring: What to empty.
     ///   - vCPU: Whose faults they are; nil for userfaults.
     package mutating func take(from ring: FaultSpanRing, vCPU: Int?) {
-        let every = max(1, ring.count / Self.mostTakenApart)
         ring.drain { number, span in
-            add(span, isTakenApart: number % every == 0)
+            add(span)
             if number < Self.mostSamples { samples.append(FaultSample(span, vCPU: vCPU)) }
         }
     }
 
-    private mutating func add(_ span: FaultSpan, isTakenApart: Bool) {
+    private mutating func add(_ span: FaultSpan) {
         latencies.record(span.nanoseconds, at: span.kind.index)
-        if isTakenApart { addStages(of: span) }
+        if span.installed != nil { addStages(of: span) }
         series?.add(span)
     }
 

@@ -16,6 +16,10 @@ private import Synchronization
 
     /// Spans that fit; drained ten times a second, this is room for 160 thousand a second.
     private static let capacity = 1 << 14
+    /// Spans whose stages are wanted, of those that wait to be drained; beyond them, one of
+    /// `stagesEvery`.
+    private static let spansWithStages = 1000
+    private static let stagesEvery = 16
 
     /// An empty ring, which takes up memory only as far as it has been used.
     package init() {
@@ -33,6 +37,13 @@ private import Synchronization
     /// Spans to be drained.
     package var count: Int {
         written.load(ordering: .relaxed) - drained.load(ordering: .relaxed)
+    }
+
+    /// Whether the stages of the fault that begins now are to be stamped: where there are many, a
+    /// sample of them tells as much. For the stamping thread.
+    package var wantsStages: Bool {
+        let count = count
+        return count < Self.spansWithStages || count % Self.stagesEvery == 0
     }
 
     /// Adds a span; for the stamping thread.

@@ -16,8 +16,9 @@ struct AbsentMemory {
     /// - Parameters:
     ///   - pageCount: Pages, all absent.
     ///   - backing: What they are made of.
+    ///   - vCPUs: Of those that would touch them.
     /// - Throws: What this host lacks, or refuses.
-    init(pageCount: Int, _ backing: Backing) throws {
+    init(pageCount: Int, _ backing: Backing, vCPUs: Int = 1) throws {
         let layout = try GuestLayout.pc(byteCount: pageCount << GuestPage.shift)
         ram = try GuestRAM(layout: layout, backing: backing)
         userfault = try Userfaultfd(for: Userfaultfd.Mode(for: backing))
@@ -28,7 +29,7 @@ struct AbsentMemory {
             exits: exits,
             userfault: userfault,
             streams: 1,
-            vCPUs: 1
+            vCPUs: vCPUs
         )
     }
 

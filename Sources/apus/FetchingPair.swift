@@ -18,6 +18,7 @@ struct FetchingPair {
     private let urgent: LaneEnds
     private let bulk: LaneEnds
     private let threads = ThreadGroup()
+    private let vCPUs: Int
 
     /// Starts all threads but the one that fetches; the stream waits.
     ///
@@ -25,12 +26,13 @@ struct FetchingPair {
     ///   - source: What the source has.
     ///   - medium: What carries the lanes.
     ///   - prefetchPages: Most pages that are sent unasked around a request.
+    ///   - vCPUs: As many as there are servers, on one urgent lane.
     /// - Throws: What this host lacks.
-    init(_ source: GuestRAM, over medium: Medium, prefetchPages: Int) throws {
+    init(_ source: GuestRAM, over medium: Medium, prefetchPages: Int, vCPUs: Int = 1) throws {
         let outgoing = try OutgoingMemory(ram: source)
         outgoing.serve(pagesPerRequest: 1, prefetchPages: prefetchPages, bytesPerSecond: 0)
         outgoing.openForRequests()
-        target = try AbsentMemory(pageCount: source.layout.pageCount, .anonymous)
+        target = try AbsentMemory(pageCount: source.layout.pageCount, .anonymous, vCPUs: vCPUs)
         let incoming = target.incoming
         let urgent = try LaneEnds(.urgent(0), over: medium)
         let bulk = try LaneEnds(.bulk(0), over: medium)
@@ -38,6 +40,7 @@ struct FetchingPair {
         self.incoming = incoming
         self.urgent = urgent
         self.bulk = bulk
+        self.vCPUs = vCPUs
         for lane in [urgent.source, urgent.destination, bulk.source, bulk.destination] {
             try lane.limitBlocking(to: nil)
         }
@@ -56,25 +59,30 @@ struct FetchingPair {
         threads.joinAll()
     }
 
-    /// Has a thread fetch, and adds its faults up meanwhile, as a destination does.
+    /// Has a thread fetch.
     ///
     /// - Parameters:
-    ///   - ring: Takes the spans of its faults, if anybody wants to know them.
-    ///   - work: The thread's work: makes pages present, and returns nil when one never came.
+    ///   - rings: Take the spans of each server's faults, nil where nobody wants to know them; the
+    ///     work empties them.
+    ///   - work: The thread's work: makes pages present by the servers, and returns nil when one
+    ///     never came.
     /// - Returns: What the work has returned.
     /// - Throws: What failed on any thread.
     func fetch<Result: Sendable>(
-        recordingInto ring: FaultSpanRing?,
-        _ work: @escaping @Sendable (VCPUFaultServer) -> Result?
+        recordingInto rings: [FaultSpanRing?],
+        _ work: @escaping @Sendable ([VCPUFaultServer]) -> Result?
     ) throws -> Result {
-        let server = VCPUFaultServer.make(for: 1, incoming, on: [urgent.destination]) { _ in ring }[
-            0
-        ]
+        let servers = VCPUFaultServer.make(for: vCPUs, incoming, on: [urgent.destination]) {
+            rings[$0]
+        }
         let outcome = Outcome<Result>()
-        try threads.start("vcpu-0") { outcome.finish(work(server)) }
-        var account = FaultAccount(clocks: .same)
+        try threads.start("vcpu-0") { outcome.finish(work(servers)) }
         while !outcome.isThere(within: .milliseconds(100)) {
-            if let ring { account.take(from: ring, vCPU: 0) }
+            // What failed elsewhere must not leave it waiting.
+            if (incoming.failure.error ?? outgoing.failure.error) != nil {
+                incoming.pages.abandon()
+                urgent.shutdown()
+            }
         }
         if let error = incoming.failure.error ?? outgoing.failure.error {
             throw BenchFailure.failed("\(error)")

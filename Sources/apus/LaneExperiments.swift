@@ -125,11 +125,8 @@ struct LaneExperiments {
         )
         return metrics.map { metric, medium in
             Experiment(metric: metric) { number in
-                // Either comes first in turn.
-                let first = try cost.rate(over: medium, isRecording: number % 2 == 0)
-                let second = try cost.rate(over: medium, isRecording: number % 2 != 0)
-                return number % 2 == 0
-                    ? Round(value: first, ceiling: second) : Round(value: second, ceiling: first)
+                let rates = try cost.rates(over: medium, recordsFirst: number % 2 == 0)
+                return Round(value: rates.recorded, ceiling: rates.unrecorded)
             }
         }
     }

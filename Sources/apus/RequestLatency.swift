@@ -47,8 +47,9 @@ final class RequestLatency {
         let pair = try FetchingPair(source, over: medium, prefetchPages: 16)
         defer { pair.end() }
         if isStreaming { pair.outgoing.openStream() }
-        let result = try pair.fetch(recordingInto: FaultSpanRing()) { server in
-            Self.fetchNowAndThen(pair.incoming, server)
+        let ring = FaultSpanRing()
+        let result = try pair.fetch(recordingInto: [ring]) { servers in
+            Self.fetchNowAndThen(pair.incoming, servers[0], recordingInto: ring)
         }
         guard result.p99Nanoseconds > 0 else {
             throw BenchFailure.failed("the stream was over too soon: raise --latency-bytes")
@@ -59,14 +60,18 @@ final class RequestLatency {
     /// The work of the thread that fetches; nil when a page never came.
     private static func fetchNowAndThen(
         _ incoming: IncomingMemory,
-        _ server: VCPUFaultServer
+        _ server: VCPUFaultServer,
+        recordingInto ring: FaultSpanRing
     ) -> Result? {
         var histogram = LatencyHistogram()
+        var account = FaultAccount(clocks: .same)
         var random = SystemRandomNumberGenerator()
         let pageCount = incoming.pages.pageCount
         var (allocations, pages) = (callocation_total(), incoming.pages.remainingCount)
         var requests = 0
         while requests < mostRequests, incoming.pages.remainingCount > 64 {
+            // A destination does this on another thread, now and then.
+            if requests % warmUp == 0 { account.take(from: ring, vCPU: 0) }
             usleep(UInt32.random(in: 0...longestPause, using: &random))
             let page = PageIndex(Int.random(in: 0..<pageCount, using: &random))
             guard incoming.pages.state(of: page) == .absent else { continue }

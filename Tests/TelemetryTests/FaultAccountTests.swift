@@ -85,20 +85,31 @@ import Testing
         #expect(series.blockedMicroseconds == [45, 15, 15])
     }
 
-    @Test func `of many faults at once all count, and a thousand are taken apart`() throws {
+    @Test func `of many faults at once all count, and a sample tells their stages`() throws {
         let ring = FaultSpanRing()
-        for start in 0..<10_500 { ring.record(span(start: UInt64(start))) }
-        #expect(ring.count == 10_500)
+        func record(_ starts: Range<UInt64>) {
+            for start in starts {
+                var span = span(start: start)
+                if !ring.wantsStages {
+                    (span.sent, span.served, span.received, span.installed) = (nil, nil, nil, nil)
+                }
+                ring.record(span)
+            }
+        }
+        record(0..<10_600)
+        #expect(ring.count == 10_600)
         var account = FaultAccount(clocks: .same)
         account.take(from: ring, vCPU: 0)
         #expect(ring.count == 0)
         let times = try #require(account.times.first)
-        #expect(times.latency.count == 10_500)
-        #expect(times.installed?.count == 1050)
-        for start in 0..<1999 { ring.record(span(start: UInt64(start))) }
+        #expect(times.latency.count == 10_600)
+        // A thousand, and one of sixteen of the others.
+        #expect(times.installed?.count == 1600)
+        #expect(times.reentered?.count == 1600)
+        record(0..<900)
         account.take(from: ring, vCPU: 0)
-        #expect(account.times.first?.latency.count == 12_499)
-        #expect(account.times.first?.installed?.count == 3049)
+        #expect(account.times.first?.latency.count == 11_500)
+        #expect(account.times.first?.installed?.count == 2500)
     }
 
     @Test func `the first faults of all vCPUs are kept one by one, whoever is asked first`() {
