@@ -30,7 +30,14 @@ enum BareRoundTrip {
         )
     }
 
-    /// - Parameter isLooking: Whether who waits looks again and again, and does not sleep.
+    /// The same over sockets.
+    ///
+    /// - Parameters:
+    ///   - medium: What carries the bytes.
+    ///   - trips: Round trips.
+    ///   - isLooking: Whether who waits looks again and again, and does not sleep.
+    /// - Returns: Nanoseconds of one.
+    /// - Throws: What this host lacks.
     private static func socketNanoseconds(
         over medium: Medium,
         trips: Int,

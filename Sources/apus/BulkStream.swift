@@ -5,6 +5,7 @@ internal import LinuxSystem
 internal import MigrationDestination
 internal import MigrationSource
 internal import MigrationWire
+internal import Synchronization
 internal import Transport
 
 /// The background stream: all pages of one memory over one bulk lane into another, by the threads
@@ -51,13 +52,40 @@ final class BulkStream {
         return Double(pageCount) * 1e9 / Double(max(1, nanoseconds))
     }
 
-    /// Pages in a second of the slowest of the stream's stages, each alone on one thread.
-    func slowestStageRate(into backing: Backing) throws -> Double {
-        let install = try Installs.rates(of: [.bare], frames, pageCount: pageCount, backing)
-        return min(compressRate(), install[0])
+    /// Pages in a second of the slower of the stream's two stages, each alone on one thread: LZ4, and
+    /// unpacking and installing.
+    ///
+    /// - Parameters:
+    ///   - backing: What pages are installed in.
+    ///   - areSideBySide: Whether both run at the same time, without anything between them: what
+    ///     two processors have to give that are both busy. Else one after the other.
+    /// - Returns: The rate.
+    /// - Throws: What this host lacks, or what failed.
+    func stageRate(into backing: Backing, areSideBySide: Bool) throws -> Double {
+        if !areSideBySide {
+            return min(
+                Self.compressRate(of: source),
+                try installRate(into: backing)
+            )
+        }
+        let threads = ThreadGroup()
+        let compress = Mutex(0.0)
+        defer { threads.joinAll() }
+        try threads.start("bench-compress") { [source] in
+            let rate = Self.compressRate(of: source)
+            compress.withLock { $0 = rate }
+        }
+        let install = try installRate(into: backing)
+        threads.joinAll()
+        return min(compress.withLock { $0 }, install)
     }
 
-    private func compressRate() -> Double {
+    private func installRate(into backing: Backing) throws -> Double {
+        try Installs.rates(of: [.bare], frames, pageCount: pageCount, backing)[0]
+    }
+
+    private static func compressRate(of source: GuestRAM) -> Double {
+        let pageCount = source.layout.pageCount
         var batch = PageBatch()
         var byteCount = 0
         let start = MonotonicTime.now

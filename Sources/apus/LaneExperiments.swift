@@ -82,14 +82,31 @@ struct LaneExperiments {
         }
         .filter { isAsked($0.0, plan) }
         if metrics.isEmpty { return [] }
-        let stream = try BulkStream(pageCount: plan.streamPageCount)
+        let turns = turns(ofStream: plan.streamPageCount)
+        let stream = try BulkStream(pageCount: plan.streamPageCount / turns)
         return metrics.map { metric, medium, backing in
-            Experiment(metric: metric) { _ in
-                let slowest = try stream.slowestStageRate(into: backing)
-                return Round(value: try stream.rate(over: medium, into: backing), ceiling: slowest)
+            // One medium is enough to tell what the other stage takes from one.
+            let stages = medium == .ring ? LaneMetric(.stages, backing.rawValue) : nil
+            return Experiment(metric: metric, other: stages) { _ in
+                var (streaming, besides, alone) = (0.0, 0.0, 0.0)
+                for _ in 0..<turns {
+                    besides += 1 / (try stream.stageRate(into: backing, areSideBySide: true))
+                    streaming += 1 / (try stream.rate(over: medium, into: backing))
+                    guard stages != nil else { continue }
+                    alone += 1 / (try stream.stageRate(into: backing, areSideBySide: false))
+                }
+                return Round(
+                    value: Double(turns) / streaming,
+                    ceiling: Double(turns) / besides,
+                    other: stages.map { _ in (Double(turns) / besides, Double(turns) / alone) }
+                )
             }
         }
     }
+
+    /// In how many turns with its ceiling a stream goes: what other guests of the same machine do
+    /// lasts longer than a turn, and so slows both.
+    private static func turns(ofStream pageCount: Int) -> Int { max(1, min(8, pageCount >> 12)) }
 
     private static func latencies(_ plan: Plan) throws -> [Experiment] {
         let metrics = Medium.allCases.map { medium in

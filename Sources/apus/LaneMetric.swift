@@ -8,6 +8,8 @@ struct LaneMetric: Codable {
         case roundTrip = "round-trip"
         /// The background stream.
         case stream
+        /// Its stages at the same time, without a lane between them.
+        case stages
         /// Frames on one thread into absent memory.
         case install
         /// What hashing the pages costs while they are installed.
@@ -26,7 +28,7 @@ struct LaneMetric: Codable {
             switch self {
             case .roundTrip, .latency, .growth: "ns"
             case .allocations: ""
-            case .stream, .install, .verification, .recording: "pages/s"
+            case .stream, .stages, .install, .verification, .recording: "pages/s"
             }
         }
 
@@ -34,7 +36,7 @@ struct LaneMetric: Codable {
         var isCost: Bool {
             switch self {
             case .roundTrip, .latency, .allocations, .growth: true
-            case .stream, .install, .verification, .recording: false
+            case .stream, .stages, .install, .verification, .recording: false
             }
         }
 
@@ -42,7 +44,8 @@ struct LaneMetric: Codable {
         var ceiling: String {
             switch self {
             case .roundTrip: "bare ping-pong of the same bytes"
-            case .stream: "slowest stage alone"
+            case .stream: "slowest stage alone, beside the other"
+            case .stages: "slowest stage alone, beside nothing"
             case .install: "bare loop of unpack, hash and ioctl"
             case .verification: "the same loop without the hash"
             case .latency: "p99 without a stream"

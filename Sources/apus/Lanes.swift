@@ -22,8 +22,12 @@ struct Lanes: ParsableCommand {
                                      ping-pong; for rings two words and two copies in memory.
                                      In ns; a ratio is to be small.
               stream-MEDIUM-BACKING  The background stream of a source into a destination that
-                                     installs, of pages that LZ4 halves. Ceiling: the slowest of
-                                     LZ4 alone, and unpacking and installing alone. In pages/s.
+                                     installs, of pages that LZ4 halves. Ceiling: the slower of
+                                     LZ4, and unpacking and installing, each alone on one thread
+                                     while the other works on one as well, with nothing between
+                                     them. In pages/s.
+              stages-BACKING         That ceiling. Ceiling: the slower of both, one after the other;
+                                     what a busy processor takes from the one beside it. In pages/s.
               install-WAY-SIZE       The destination's installer on ready frames of 16 pages.
                                      Ceiling: a loop that unpacks and hashes the pages, writes
                                      them where memory is a memfd, and makes one ioctl for each

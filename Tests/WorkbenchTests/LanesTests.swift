@@ -48,7 +48,7 @@ struct LanesTests {
             + media.flatMap { ["stream-\($0)-memfd", "stream-\($0)-anonymous"] }
             + media.map { "latency-\($0)" } + ["recording-ring", "recording-unix"]
             + ways.flatMap { ["install-\($0)-1M", "install-\($0)-2M"] }
-            + media.map { "allocations-\($0)" }
+            + ["stages-memfd", "stages-anonymous"] + media.map { "allocations-\($0)" }
             + ways.flatMap { ["verification-\($0)-1M", "verification-\($0)-2M"] }
             + ways.map { "growth-\($0)-2M" }
         #expect(metrics.map(\.metric) == expected)
