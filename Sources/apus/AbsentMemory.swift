@@ -33,7 +33,9 @@ struct AbsentMemory {
         )
     }
 
-    /// The first page that does not hold what the pattern says; nil when all do. None is absent.
+    /// The first page that does not hold what the pattern says; nil when all do.
+    ///
+    /// None may be absent: nobody would bring it.
     ///
     /// - Parameters:
     ///   - pattern: What pages are full of.
