@@ -39,8 +39,9 @@ private import Synchronization
         written.load(ordering: .relaxed) - drained.load(ordering: .relaxed)
     }
 
-    /// Whether the stages of the fault that begins now are to be stamped: where there are many, a
-    /// sample of them tells as much. For the stamping thread.
+    /// Whether the stages of the fault that begins now are to be stamped; for the stamping thread.
+    ///
+    /// Where there are many, a sample of them tells as much.
     package var wantsStages: Bool {
         let count = count
         return count < Self.spansWithStages || count % Self.stagesEvery == 0
