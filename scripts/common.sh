@@ -72,7 +72,13 @@ run_sanitized() {
     [ -n "$targets" ] || die "none of $* exists to run under the $sanitizer sanitizer"
     say "$targets under the $sanitizer sanitizer"
     local flags=(--sanitize="$sanitizer" --scratch-path ".build-$sanitizer")
+    # Foundation's Process, which starts the programs of the tests, now and then loses a weak
+    # reference of 32 bytes.
+    local known=".build-$sanitizer/known-leaks"
+    mkdir -p ".build-$sanitizer"
+    printf 'leak:Foundation7ProcessC3run\n' >"$known"
     timeout 1800 swift build "${flags[@]}" --product ApusPackageTests
-    timeout 1800 swift test "${flags[@]}" --disable-xctest --skip-build --no-parallel \
+    LSAN_OPTIONS="suppressions=$PWD/$known:print_suppressions=0" \
+        timeout 1800 swift test "${flags[@]}" --disable-xctest --skip-build --no-parallel \
         --filter "^($targets)\\."
 }
