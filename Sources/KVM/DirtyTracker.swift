@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import CLinux
+internal import Glibc
 package import GuestMemory
 package import LinuxSystem
 
@@ -108,23 +109,43 @@ package final class DirtyTracker: Sendable {
     /// takes it out and reads the page, and a write after that has to be told.
     private func collectRings() throws(SystemError) {
         try rings.withLock { (state: inout Rings) throws(SystemError) in
+            var entryCount = 0
             for ring in state.rings {
                 ring.takeAll { slot, page in
+                    entryCount += 1
                     if let page = self.page(page, inSlot: slot) { state.taken.append(page) }
                 }
             }
             defer { state.taken.removeAll(keepingCapacity: true) }
-            try checked(
-                clinux_ioctl_value(
-                    virtualMachine.descriptor.rawValue,
-                    CLINUX_KVM_RESET_DIRTY_RINGS,
-                    0
-                ),
-                "ioctl(KVM_RESET_DIRTY_RINGS)"
-            )
+            try reset(entryCount)
             for page in state.taken { _ = memory.written.insert(page) }
         }
     }
+
+    /// Gives entries that have been taken back to KVM, which watches their pages from then on.
+    ///
+    /// A signal that is pending, such as the kick of a vCPU's thread, cuts a call short (Linux 6.16).
+    /// It has been handled when the call returns, so that the next one gets on.
+    private func reset(_ entryCount: Int) throws(SystemError) {
+        var left = entryCount
+        for _ in 0..<Self.mostResets where left > 0 {
+            left -= Int(
+                try checked(
+                    clinux_ioctl_value(
+                        virtualMachine.descriptor.rawValue,
+                        CLINUX_KVM_RESET_DIRTY_RINGS,
+                        0
+                    ),
+                    "ioctl(KVM_RESET_DIRTY_RINGS)"
+                )
+            )
+        }
+        guard left <= 0 else {
+            throw SystemError(code: EINTR, operation: "ioctl(KVM_RESET_DIRTY_RINGS)")
+        }
+    }
+
+    private static let mostResets = 1000
 
     /// A page of the guest by its place in a slot; nil where there is none.
     private func page(_ page: UInt64, inSlot slot: UInt32) -> PageIndex? {
