@@ -225,6 +225,7 @@ package final class Destination {
                 return state
             case .discard(let list) where options.mode == .hybrid:
                 try discard(list, control)
+                if list.wantsAnswer { try control.send(.discarded(WireDiscarded())) }
             case let other:
                 throw control.violation(.unexpectedMessage(other.name, expected: "state"))
             }

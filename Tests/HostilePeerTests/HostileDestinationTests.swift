@@ -22,7 +22,7 @@ extension HostilePeerTests {
                 ),
                 (
                     RawBytes.preamble(kind: 0, version: 7), 1,
-                    ["protocol version differs: here 4, there 7"]
+                    ["protocol version differs: here 5, there 7"]
                 ),
                 (RawBytes.preamble(kind: 9), 2, ["no lane of kind 9"]),
                 (RawBytes.preamble(kind: 1, index: 255), 2, ["no lane of kind 1 and index 255"]),

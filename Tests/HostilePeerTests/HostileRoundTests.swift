@@ -143,6 +143,7 @@ extension HostilePeerTests {
                 (.roundReceived(second), "field 'number'"),
                 (.roundReceived(WireRoundReceived()), "field 'number'"),
                 (.loaded(WireLoaded()), "'loaded' where 'round_received' was due"),
+                (.discarded(WireDiscarded()), "'discarded' where 'round_received' was due"),
             ]
             for attack in attacks {
                 let logged = source.log.count

@@ -29,8 +29,21 @@ struct LaneFault: Sendable, CustomStringConvertible {
     let lane: LaneName
     /// Number of the message among those this side sends on the lane, after its opening.
     let message: Int
+    /// What makes the next receipt late, in place of its number.
+    var trigger: LaneFaultTrigger?
+    /// How late that is.
+    var lateness = Duration.milliseconds(30)
 
     var description: String { "\(kind) of message \(message) of the \(side) on its \(lane)" }
+}
+
+/// Says when something goes wrong, once for each time.
+final class LaneFaultTrigger: Sendable {
+    private let isPulled = Atomic<Bool>(false)
+
+    func pull() { isPulled.store(true, ordering: .releasing) }
+
+    func take() -> Bool { isPulled.exchange(false, ordering: .acquiringAndReleasing) }
 }
 
 /// A lane that fails as planned.
@@ -65,7 +78,7 @@ final class FaultyLane: Lane {
             lane.shutdown()
             throw .closed(name)
         case .delay:
-            Self.waste()
+            Self.waste(fault.lateness)
             unsafe try lane.send(header, body)
         case .lateReceipt:
             unsafe try lane.send(header, body)
@@ -86,11 +99,15 @@ final class FaultyLane: Lane {
     func receive(into buffer: UnsafeMutableRawBufferPointer) throws(LaneError) -> Int {
         let count = unsafe try lane.receive(into: buffer)
         let number = reads.wrappingAdd(1, ordering: .relaxed).oldValue
-        if let fault, fault.kind == .lateReceipt, number == fault.message { Self.waste() }
+        if let fault, fault.kind == .lateReceipt,
+            fault.trigger?.take() ?? (number == fault.message)
+        {
+            Self.waste(fault.lateness)
+        }
         return count
     }
 
-    private static func waste() { FutexWord(0).wait(while: 0, timeout: .milliseconds(30)) }
+    private static func waste(_ time: Duration) { FutexWord(0).wait(while: 0, timeout: time) }
 
     func limitBlocking(to duration: Duration?) throws(LaneError) {
         try lane.limitBlocking(to: duration)

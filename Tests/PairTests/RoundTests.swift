@@ -64,6 +64,25 @@ struct RoundTests {
         #expect(outcome.destination == .arrived)
     }
 
+    @Test func `a list of pages to discard is worked through before the guest is paused`() throws {
+        let trigger = LaneFaultTrigger()
+        var fault = LaneFault(kind: .lateReceipt, side: .destination, lane: .control, message: 0)
+        fault.trigger = trigger
+        fault.lateness = .milliseconds(800)
+        // What the source says of its last round comes before the list.
+        let pair = try Pair(fault: fault, sourceNotes: { _ in trigger.pull() })
+        defer { pair.guest.stop() }
+        let start = MonotonicTime.now
+        let outcome = try pair.migrate(mode: .hybrid) { _, report in
+            #expect(try #require(report.precopy).discardedPages > 0)
+            let downtime = try #require(report.switchover?.downtimeMicroseconds)
+            #expect(downtime < 700_000)
+        }
+        #expect(MonotonicTime.now.nanoseconds(since: start) > 800_000_000, "no list came late")
+        #expect(outcome.source == .migrated)
+        #expect(outcome.destination == .arrived)
+    }
+
     @Test(arguments: [LaneFault.Kind.cut, .duplicate], LaneFault.Side.allCases)
     func `whatever message is hurt in a round, the guest stays whole at one side`(
         kind: LaneFault.Kind,

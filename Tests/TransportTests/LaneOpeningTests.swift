@@ -142,8 +142,8 @@ private final class OneConnection: LaneConnector {
         try connector.other.send(preambleBytes(preamble))
         let reason = try refusal(from: connector)
         #expect(reason == .version(found: 1))
-        #expect(reason?.description == "protocol version differs: here 4, there 1")
-        let answer = answerBytes(LaneAnswer(verdict: .wrongVersion, version: 4))
+        #expect(reason?.description == "protocol version differs: here 5, there 1")
+        let answer = answerBytes(LaneAnswer(verdict: .wrongVersion, version: 5))
         #expect(try connector.other.receive(16) == answer)
     }
 
