@@ -54,6 +54,8 @@ extension SourceSession {
     }
 
     /// Waits until the destination has received a round, as long as it goes on.
+    ///
+    /// In the pause not for ever: there a destination that takes its time takes the guest's.
     private func awaitRound(_ number: Int, pages: Int) throws(MigrationError) {
         let pageCount = UInt64(memory.ram.layout.pageCount)
         let pagesBefore = memory.totals.pagesSent
@@ -62,6 +64,11 @@ extension SourceSession {
             pageBytes: GuestPage.byteCount,
             pagesDone: pageCount - UInt64(pages)
         )
+        let last =
+            isPaused
+            ? MonotonicTime.now.advanced(
+                by: options.loadLimit + PrecopyPlan.patience(toSend: pages, after: rounds)
+            ) : nil
         var bytesSeen = -1
         var deadline = MonotonicTime.now
         while true {
@@ -70,7 +77,9 @@ extension SourceSession {
                 bytesSeen = totals.bytesWire
                 deadline = MonotonicTime.now.advanced(by: options.setupLimit)
             }
-            guard MonotonicTime.now < deadline else { throw .lane(.timedOut(.control)) }
+            guard MonotonicTime.now < min(deadline, last ?? deadline) else {
+                throw .lane(.timedOut(.control))
+            }
             if try isAnswered() { return try takeRoundReceived(number) }
             guard !isPaused else { continue }
             var progress = meter.read(

@@ -409,6 +409,10 @@ final class SourceSession {
         guard prepared.precopyRounds < UInt32(WireLimits.precopyRounds) else {
             throw control.violation(.field("precopy_rounds"))
         }
+        let cap = prepared.precopyBytesPerSecond
+        guard cap == 0 || cap >= WireLimits.leastPrecopyBytesPerSecond else {
+            throw control.violation(.field("precopy_bytes_per_second"))
+        }
     }
 
     /// Whether so many lanes of a kind are open, numbered from zero.

@@ -23,6 +23,8 @@ package enum WireLimits {
     package static let discardByteCount = 1 << 15
     /// Precopy rounds of a migration, one in the pause included.
     package static let precopyRounds = 65
+    /// The lowest cap on precopy rounds: with less, a frame takes longer than a peer waits for it.
+    package static let leastPrecopyBytesPerSecond: UInt64 = 1 << 16
     /// Pages, or requests, in one frame.
     package static let entriesPerFrame = 64
     /// Pages that one request may stand for: a huge page of 2 MiB.

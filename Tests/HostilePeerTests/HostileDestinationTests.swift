@@ -85,6 +85,10 @@ extension HostilePeerTests {
                 ({ $0.pagesPerRequest = .max }, ["control lane, offset", "'pages_per_request'"]),
                 ({ $0.precopyRounds = 65 }, ["control lane, offset", "'precopy_rounds'"]),
                 ({ $0.precopyRounds = .max }, ["control lane, offset", "'precopy_rounds'"]),
+                (
+                    { $0.precopyBytesPerSecond = 65_535 },
+                    ["control lane, offset", "'precopy_bytes_per_second'"]
+                ),
             ]
             for attack in attacks {
                 let logged = source.log.count

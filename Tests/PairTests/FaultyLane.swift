@@ -14,6 +14,8 @@ struct LaneFault: Sendable, CustomStringConvertible {
         case delay
         /// What is received comes late; counted are the reads of the side, not its messages.
         case lateReceipt
+        /// From the trigger on everything that is received comes late, and little of it at a time.
+        case drip
         /// The message comes twice.
         case duplicate
         /// The message comes behind the one after it.
@@ -39,11 +41,13 @@ struct LaneFault: Sendable, CustomStringConvertible {
 
 /// Says when something goes wrong, once for each time.
 final class LaneFaultTrigger: Sendable {
-    private let isPulled = Atomic<Bool>(false)
+    private let state = Atomic<Bool>(false)
 
-    func pull() { isPulled.store(true, ordering: .releasing) }
+    var isPulled: Bool { state.load(ordering: .acquiring) }
 
-    func take() -> Bool { isPulled.exchange(false, ordering: .acquiringAndReleasing) }
+    func pull() { state.store(true, ordering: .releasing) }
+
+    func take() -> Bool { state.exchange(false, ordering: .acquiringAndReleasing) }
 }
 
 /// A lane that fails as planned.
@@ -80,7 +84,7 @@ final class FaultyLane: Lane {
         case .delay:
             Self.waste(fault.lateness)
             unsafe try lane.send(header, body)
-        case .lateReceipt:
+        case .lateReceipt, .drip:
             unsafe try lane.send(header, body)
         case .duplicate:
             unsafe try lane.send(header, body)
@@ -97,6 +101,11 @@ final class FaultyLane: Lane {
     }
 
     func receive(into buffer: UnsafeMutableRawBufferPointer) throws(LaneError) -> Int {
+        if let fault, fault.kind == .drip, fault.trigger?.isPulled == true {
+            Self.waste(fault.lateness)
+            let little = unsafe buffer[..<min(buffer.count, 1 << 16)]
+            return unsafe try lane.receive(into: .init(rebasing: little))
+        }
         let count = unsafe try lane.receive(into: buffer)
         let number = reads.wrappingAdd(1, ordering: .relaxed).oldValue
         if let fault, fault.kind == .lateReceipt,

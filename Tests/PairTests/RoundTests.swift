@@ -64,6 +64,33 @@ struct RoundTests {
         #expect(outcome.destination == .arrived)
     }
 
+    @Test func `a destination that lets a round in the pause drip does not get the guest`() throws {
+        let trigger = LaneFaultTrigger()
+        var fault = LaneFault(kind: .drip, side: .destination, lane: .bulk(0), message: 0)
+        fault.trigger = trigger
+        fault.lateness = .milliseconds(100)
+        let pages = PageRange(first: PageIndex(2500), count: 1500)
+        let pair = try Pair(
+            options: WalkerOptions(workingSetPages: 0, zeroPercent: 0),
+            fault: fault,
+            sourceNotes: { machine in
+                // Behind the last round: what is sent in the pause takes 10 s so.
+                machine.memory.noteWritten(pages)
+                trigger.pull()
+            }
+        )
+        defer { pair.guest.stop() }
+        var generator = SystemRandomNumberGenerator()
+        let bytes = unsafe pair.guest.memory.bytes(of: pages)
+        for offset in stride(from: 0, to: pages.byteCount, by: 8) {
+            unsafe bytes.storeBytes(of: generator.next(), toByteOffset: offset, as: UInt64.self)
+        }
+        let outcome = try pair.migrate(mode: .precopy, limit: .seconds(1))
+        #expect(outcome.source == .keptGuest)
+        #expect(outcome.destination == .cancelled)
+        #expect(pair.guestRunsAtSource())
+    }
+
     @Test func `a list of pages to discard is worked through before the guest is paused`() throws {
         let trigger = LaneFaultTrigger()
         var fault = LaneFault(kind: .lateReceipt, side: .destination, lane: .control, message: 0)
