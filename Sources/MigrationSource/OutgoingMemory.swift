@@ -230,11 +230,13 @@ package final class OutgoingMemory: Sendable {
     /// Sets the most that streaming threads may send from now on.
     ///
     /// - Parameter bytesPerSecond: Over all lanes; zero for no limit.
-    func capStream(bytesPerSecond: UInt64) {
+    package func capStream(bytesPerSecond: UInt64) {
         cap.withLock {
             $0 = bytesPerSecond > 0 ? TokenBucket(bytesPerSecond: bytesPerSecond, at: .now) : nil
         }
         isCapped.store(bytesPerSecond > 0, ordering: .releasing)
+        // Who rests for the old one need not.
+        streamBell.add(1)
     }
 
     /// Pays for a frame of the stream, where it has a cap.

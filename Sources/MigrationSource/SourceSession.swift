@@ -262,6 +262,8 @@ final class SourceSession {
             // Digests of nothing are equal, too.
             let pageCount = UInt64(memory.ram.layout.pageCount)
             guard done.pagesArrived == pageCount else { throw control.violation(.field("pages")) }
+            // Nothing is left to be sent, and who rests for the cap has pages to count.
+            memory.capStream(bytesPerSecond: 0)
             let ours = try coveredTotals()
             // What both sides report; the rest of an answer may still go out after it.
             totalsAtEnd = ours

@@ -110,6 +110,18 @@ struct RoundTests {
         #expect(outcome.destination == .arrived)
     }
 
+    @Test func `a cap that holds the stream back does not hold back the end`() throws {
+        let pair = try Pair(options: WalkerOptions(workingSetPages: 256, zeroPercent: 0))
+        defer { pair.guest.stop() }
+        // After its first frame the stream rests for minutes; the guest asks for the rest.
+        let outcome = try pair.migrate(mode: .hybrid, streamBytesPerSecond: 100) { guest, report in
+            #expect(report.digest.match == true)
+            #expect(report.pages.requested > 0)
+        }
+        #expect(outcome.source == .migrated)
+        #expect(outcome.destination == .arrived)
+    }
+
     @Test(arguments: [LaneFault.Kind.cut, .duplicate], LaneFault.Side.allCases)
     func `whatever message is hurt in a round, the guest stays whole at one side`(
         kind: LaneFault.Kind,

@@ -33,6 +33,26 @@ struct StreamTests {
         source.memory.openStream()
         #expect(unsafe try stream.next().header.kind == .endOfStream)
     }
+
+    @Test func `a stream that rests for its cap ends when the cap goes`() throws {
+        let source = try ServingSource()
+        defer { source.end() }
+        // The first frame costs minutes.
+        source.memory.capStream(bytesPerSecond: 1)
+        source.memory.openForRequests()
+        source.memory.openStream()
+        var stream = FrameReader(source.bulk)
+        #expect(unsafe try stream.next().header.kind == .pages)
+        var answers = FrameReader(source.urgent)
+        for number in 0..<1024 {
+            try source.request(page: PageIndex(number), number: UInt64(number))
+            #expect(unsafe try answers.next().header.kind == .pages)
+        }
+        source.memory.capStream(bytesPerSecond: 0)
+        while case let frame = unsafe try stream.next(), unsafe frame.header.kind != .endOfStream {
+            #expect(unsafe frame.header.token == FrameHeader.prefetchToken)
+        }
+    }
 }
 
 /// Memory of a source, and the threads that serve it on one lane of each kind.
