@@ -100,7 +100,7 @@ extension SourceSession {
         let ready = try awaitEvent(within: .milliseconds(100))
         if ready.stop, stop?.take() != nil { throw .stopped }
         if ready.ended { throw .guestEnded("before the pause") }
-        if ready.connection { refuseConnection(.busy) }
+        if ready.connection { lobby.turnAway(.busy) }
         if ready.control { return true }
         if ready.failure, let error = memory.failure.error { throw error }
         return false
