@@ -73,10 +73,8 @@ package struct GuestService {
 
     private func noteStop(of machine: Machine) {
         let statistics = machine.statistics
-        let pages = statistics.map(\.iterations).reduce(0, +)
-        console.noted(
-            "the guest is stopped" + (statistics.isEmpty ? "" : " after \(pages) verified pages")
-        )
+        let work = statistics.isEmpty ? "" : " after \(statistics.iterations) verified pages"
+        console.noted("the guest is stopped" + work)
     }
 
     /// Prints the summary of a migration on standard output and writes its report.

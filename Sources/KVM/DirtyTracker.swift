@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import CLinux
+internal import Glibc
 package import GuestMemory
 package import LinuxSystem
 
@@ -21,10 +22,19 @@ package final class DirtyTracker: Sendable {
     package let method: Method
     private let virtualMachine: VirtualMachine
     private let memory: GuestRAM
-    /// One for each vCPU; none without rings.
-    ///
+    /// The first page of each region, which KVM knows as the slot of the same number, and then the
+    /// number of all pages.
+    private let starts: [Int]
     /// Locked, as a vCPU whose ring is full takes from all of them, too.
-    private let rings = Locked<[DirtyRing]>([])
+    private let rings = Locked(Rings())
+
+    /// What KVM tells by rings; nothing without them.
+    private struct Rings {
+        /// One for each vCPU.
+        var rings: [DirtyRing] = []
+        /// Taken out of the rings, and not yet for others to know; empty between two collections.
+        var taken: [PageIndex] = []
+    }
 
     /// Chooses how, and asks KVM for rings if it has them; nothing is tracked yet.
     ///
@@ -42,6 +52,11 @@ package final class DirtyTracker: Sendable {
     ) throws(SystemError) {
         self.virtualMachine = virtualMachine
         self.memory = memory
+        var starts = [0]
+        for region in memory.layout.regions {
+            starts.append(starts[starts.count - 1] + region.pageCount)
+        }
+        self.starts = starts
         let hasRings = virtualMachine.check(.dirtyRing) >= DirtyRing.byteCount
         method = hasRings ? preferred : .log
         if method == .ring {
@@ -52,8 +67,10 @@ package final class DirtyTracker: Sendable {
     /// Takes note of a vCPU of the VM, before it runs.
     package func add(_ vCPU: VirtualCPU) throws(SystemError) {
         guard method == .ring else { return }
-        try rings.withLock { (rings: inout [DirtyRing]) throws(SystemError) in
-            rings.append(try DirtyRing(of: vCPU.descriptor))
+        try rings.withLock { (state: inout Rings) throws(SystemError) in
+            state.rings.append(try DirtyRing(of: vCPU.descriptor))
+            // Now, and not in a vCPU's thread.
+            state.taken.reserveCapacity(state.rings.count * DirtyRing.entryCount)
         }
     }
 
@@ -63,8 +80,9 @@ package final class DirtyTracker: Sendable {
     ///
     /// Kernel interface: `KVM_MEM_LOG_DIRTY_PAGES`.
     package func start() throws(SystemError) {
-        try virtualMachine.setMemory(memory, flags: UInt32(KVM_MEM_LOG_DIRTY_PAGES))
+        // Before: from then on a vCPU's thread may add to it.
         for word in 0..<memory.written.wordCount { _ = memory.written.takeBits(ofWord: word) }
+        try virtualMachine.setMemory(memory, flags: UInt32(KVM_MEM_LOG_DIRTY_PAGES))
     }
 
     /// Writes are not tracked any more.
@@ -87,46 +105,70 @@ package final class DirtyTracker: Sendable {
         }
     }
 
+    /// Publishes nothing before KVM watches for the next write: whoever finds a page in `written`
+    /// takes it out and reads the page, and a write after that has to be told.
     private func collectRings() throws(SystemError) {
-        let regions = memory.layout.regions
-        var starts: [Int] = []
-        for region in regions { starts.append((starts.last ?? 0) + region.pageCount) }
-        try rings.withLock { (rings: inout [DirtyRing]) throws(SystemError) in
-            for ring in rings {
+        try rings.withLock { (state: inout Rings) throws(SystemError) in
+            var entryCount = 0
+            for ring in state.rings {
                 ring.takeAll { slot, page in
-                    let slot = Int(slot)
-                    guard slot < regions.count, page < UInt64(regions[slot].pageCount) else {
-                        return
-                    }
-                    let start = starts[slot] - regions[slot].pageCount
-                    _ = memory.written.insert(PageIndex(start + Int(page)))
+                    entryCount += 1
+                    if let page = self.page(page, inSlot: slot) { state.taken.append(page) }
                 }
             }
-            try checked(
-                clinux_ioctl_value(
-                    virtualMachine.descriptor.rawValue,
-                    CLINUX_KVM_RESET_DIRTY_RINGS,
-                    0
-                ),
-                "ioctl(KVM_RESET_DIRTY_RINGS)"
-            )
+            defer { state.taken.removeAll(keepingCapacity: true) }
+            try reset(entryCount)
+            for page in state.taken { _ = memory.written.insert(page) }
         }
     }
 
+    /// Gives entries that have been taken back to KVM, which watches their pages from then on.
+    ///
+    /// A signal that is pending, such as the kick of a vCPU's thread, cuts a call short (Linux 6.16).
+    /// It has been handled when the call returns, so that the next one gets on.
+    private func reset(_ entryCount: Int) throws(SystemError) {
+        var left = entryCount
+        for _ in 0..<Self.mostResets where left > 0 {
+            left -= Int(
+                try checked(
+                    clinux_ioctl_value(
+                        virtualMachine.descriptor.rawValue,
+                        CLINUX_KVM_RESET_DIRTY_RINGS,
+                        0
+                    ),
+                    "ioctl(KVM_RESET_DIRTY_RINGS)"
+                )
+            )
+        }
+        guard left <= 0 else {
+            throw SystemError(code: EINTR, operation: "ioctl(KVM_RESET_DIRTY_RINGS)")
+        }
+    }
+
+    private static let mostResets = 1000
+
+    /// A page of the guest by its place in a slot; nil where there is none.
+    private func page(_ page: UInt64, inSlot slot: UInt32) -> PageIndex? {
+        let slot = Int(slot)
+        guard slot < starts.count - 1, page < UInt64(starts[slot + 1] - starts[slot]) else {
+            return nil
+        }
+        return PageIndex(starts[slot] + Int(page))
+    }
+
+    /// The kernel has write-protected what it names before it names it: nothing is told too early.
     private func collectLog() throws(SystemError) {
-        var start = 0
         for (slot, region) in memory.layout.regions.enumerated() {
             var words = [UInt64](repeating: 0, count: (region.pageCount + 63) / 64)
             try virtualMachine.readDirtyLog(slot: UInt32(slot), into: &words)
             for (index, word) in words.enumerated() {
                 var bits = word
                 while bits != 0 {
-                    let page = start + index * 64 + bits.trailingZeroBitCount
+                    let page = starts[slot] + index * 64 + bits.trailingZeroBitCount
                     _ = memory.written.insert(PageIndex(page))
                     bits &= bits - 1
                 }
             }
-            start += region.pageCount
         }
     }
 }

@@ -225,6 +225,7 @@ package final class Destination {
                 return state
             case .discard(let list) where options.mode == .hybrid:
                 try discard(list, control)
+                if list.wantsAnswer { try control.send(.discarded(WireDiscarded())) }
             case let other:
                 throw control.violation(.unexpectedMessage(other.name, expected: "state"))
             }
@@ -364,7 +365,11 @@ package final class Destination {
             if ready[3] {
                 throw .guestEnded(machine.ending?.description ?? "for an unknown reason")
             }
-            if ready[0] { continue }
+            if ready[0] {
+                // Readable for nothing, it must not keep this thread from all else.
+                memory.complete.clear()
+                if memory.pages.remainingCount == 0 { return }
+            }
             if ready[2] {
                 let message = try control.receive(within: .seconds(5))
                 throw control.violation(.unexpectedMessage(message.name, expected: "nothing"))

@@ -112,7 +112,7 @@ extension MigrationReport {
         let statistics = machine.statistics
         guard !statistics.isEmpty else { return }
         walker = WalkerProgress(
-            iterations: statistics.map(\.iterations).reduce(0, +),
+            iterations: statistics.iterations,
             passes: statistics.map(\.passes)
         )
         gaps.guestMicroseconds = statistics.map { $0.largestGapNanoseconds / 1000 }.max()

@@ -31,6 +31,9 @@ package final class IncomingRounds: Sendable {
     /// Frames that have come in rounds.
     var frameCount: Int { frames.load(ordering: .relaxed) }
 
+    /// Whether pages may come in rounds, and in no other way.
+    var areOpen: Bool { isOpen.load(ordering: .acquiring) }
+
     /// From now on pages may come in rounds.
     func open() { isOpen.store(true, ordering: .sequentiallyConsistent) }
 

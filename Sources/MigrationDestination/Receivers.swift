@@ -19,9 +19,10 @@ package func receiveStream(on lane: any Lane, into memory: IncomingMemory) {
             case .pages:
                 let arrival: IncomingMemory.Arrival =
                     switch unsafe frame.header.token {
-                    case FrameHeader.streamToken: .stream
-                    case FrameHeader.prefetchToken: .prefetch
                     case FrameHeader.precopyToken: .round
+                    // Not while pages may be discarded: one of these would be taken for one of them.
+                    case FrameHeader.streamToken where !memory.rounds.areOpen: .stream
+                    case FrameHeader.prefetchToken where !memory.rounds.areOpen: .prefetch
                     case let token:
                         throw MigrationError.lane(unsafe reader.violation(.token(token), in: frame))
                     }

@@ -38,15 +38,17 @@ package final class OutgoingMemory: Sendable {
     private let firstPages = Locked<[PageIndex]>([])
     private let pagesEachRequest = Atomic<Int>(1)
     private let prefetch = Atomic<Int>(0)
-    /// A ``StreamGate`` in the lowest bits; above them the number of a precopy round, or a count of
-    /// what streaming threads may have to wake up for.
-    private let streamGate = FutexWord(StreamGate.held.rawValue)
+    /// A ``StreamGate`` in the lowest bits, above them the number of a precopy round; written by the
+    /// thread that steers, and by no other.
+    private let streamGate = Atomic<UInt32>(StreamGate.held.rawValue)
+    /// Where streaming threads sleep: counts what they may have to wake up for, whoever it is from.
+    private let streamBell = FutexWord(0)
 
     private enum StreamGate: UInt32 {
         case held, open, stopped, round
 
         static let mask: UInt32 = 0b11
-        static let event: UInt32 = 0b100
+        static let oneRound: UInt32 = 0b100
     }
 
     /// Nothing sent yet.
@@ -205,7 +207,7 @@ package final class OutgoingMemory: Sendable {
     ///   - lane: Index of the urgent lane whose requests led to it.
     func sendUnasked(_ window: PrefetchWindow, from lane: Int) {
         hints.post(window, from: lane)
-        streamGate.add(StreamGate.event)
+        streamBell.add(1)
     }
 
     /// What is to be sent unasked, before anything else in the stream.
@@ -228,11 +230,13 @@ package final class OutgoingMemory: Sendable {
     /// Sets the most that streaming threads may send from now on.
     ///
     /// - Parameter bytesPerSecond: Over all lanes; zero for no limit.
-    func capStream(bytesPerSecond: UInt64) {
+    package func capStream(bytesPerSecond: UInt64) {
         cap.withLock {
             $0 = bytesPerSecond > 0 ? TokenBucket(bytesPerSecond: bytesPerSecond, at: .now) : nil
         }
         isCapped.store(bytesPerSecond > 0, ordering: .releasing)
+        // Who rests for the old one need not.
+        streamBell.add(1)
     }
 
     /// Pays for a frame of the stream, where it has a cap.
@@ -250,8 +254,8 @@ package final class OutgoingMemory: Sendable {
     /// Lets streaming threads send what is unsent, each until nothing is left.
     ///
     /// - Parameter number: Of the round, from 1.
-    func openRound(_ number: Int) {
-        streamGate.store(StreamGate.round.rawValue | UInt32(number) * StreamGate.event)
+    package func openRound(_ number: Int) {
+        moveGate(to: StreamGate.round.rawValue | UInt32(number) * StreamGate.oneRound)
     }
 
     /// Lets the background stream run.
@@ -259,7 +263,7 @@ package final class OutgoingMemory: Sendable {
     /// - Parameter pages: What it sends before anything else, in this order.
     package func openStream(beginningWith pages: [PageIndex] = []) {
         firstPages.withLock { $0 = pages }
-        streamGate.store(StreamGate.open.rawValue)
+        moveGate(to: StreamGate.open.rawValue)
     }
 
     /// What the stream is to begin with, for the first of its threads that asks.
@@ -271,7 +275,12 @@ package final class OutgoingMemory: Sendable {
     }
 
     /// Ends the background stream after its present batch.
-    package func stopStream() { streamGate.store(StreamGate.stopped.rawValue) }
+    package func stopStream() { moveGate(to: StreamGate.stopped.rawValue) }
+
+    private func moveGate(to word: UInt32) {
+        streamGate.store(word, ordering: .releasing)
+        streamBell.add(1)
+    }
 
     /// What a streaming thread is to do.
     enum StreamTurn: Equatable {
@@ -289,32 +298,33 @@ package final class OutgoingMemory: Sendable {
     /// - Returns: What that is.
     func awaitTurn(after round: Int) -> StreamTurn {
         while true {
-            // Read once: a gate that opens after the look must not be slept on.
-            let word = streamGate.value
+            // Before the look: a gate that moves after it rings, and that must not be slept on.
+            let serial = streamSerial
+            let word = streamGate.load(ordering: .acquiring)
             switch Self.state(word) {
             case .open: return .postcopy
             case .stopped: return .over
             case .round where Self.round(word) > round: return .round(Self.round(word))
-            case .held, .round: streamGate.wait(while: word, timeout: .seconds(1))
+            case .held, .round: rest(since: serial, for: .seconds(1))
             }
         }
     }
 
     /// Whether the stream is to go on.
-    var isStreaming: Bool { Self.state(streamGate.value) == .open }
+    var isStreaming: Bool { Self.state(streamGate.load(ordering: .acquiring)) == .open }
 
     /// Whether streaming threads are to end.
-    var isStopped: Bool { Self.state(streamGate.value) == .stopped }
+    var isStopped: Bool { Self.state(streamGate.load(ordering: .acquiring)) == .stopped }
 
     /// What `rest` compares with; to be read before looking for something to do.
-    var streamSerial: UInt32 { streamGate.value }
+    var streamSerial: UInt32 { streamBell.value }
 
     /// Rests, unless something has come since `serial` was read, or comes.
     func rest(since serial: UInt32, for duration: Duration) {
-        streamGate.wait(while: serial, timeout: duration)
+        streamBell.wait(while: serial, timeout: duration)
     }
 
-    private static func round(_ word: UInt32) -> Int { Int(word / StreamGate.event) }
+    private static func round(_ word: UInt32) -> Int { Int(word / StreamGate.oneRound) }
 
     private static func state(_ word: UInt32) -> StreamGate {
         StreamGate(rawValue: word & StreamGate.mask) ?? .stopped

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import GuestMemory
+internal import MigrationWire
+
 /// What of a guest's memory is to travel before the guest runs at the destination.
 ///
 /// Postcopy is a plan of no rounds; precopy is one that leaves nothing behind.
@@ -53,6 +56,17 @@ package struct PrecopyPlan: Equatable, Sendable {
         // Zero pages cost next to nothing, and the pages of a guest that works are none.
         let perPage = telling.duration / max(1, telling.pages - telling.zeroPages)
         return perPage * pages
+    }
+
+    /// How long a guest that stands still is to wait for pages to be sent, at the most.
+    ///
+    /// Several times as long as they should take. What former rounds took is not believed without
+    /// bounds: a destination may have taken its time.
+    package static func patience(toSend pages: Int, after rounds: [PrecopyRound]) -> Duration {
+        let atLeastRate =
+            Duration.seconds(pages * GuestPage.byteCount)
+            / Int(WireLimits.leastPrecopyBytesPerSecond)
+        return min(time(toSend: pages, after: rounds) * 4, atLeastRate)
     }
 
     /// Pages from which on a round tells the rate of the lanes: 4 MiB.

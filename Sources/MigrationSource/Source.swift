@@ -28,7 +28,7 @@ package enum SourceEnd {
 package final class Source {
     private let machine: Machine
     private let guestIdentity: [UInt8]
-    private let acceptor: any LaneAcceptor
+    private let lobby: Lobby
     private let stop: StopSignals?
     private let observer: any MigrationObserver
     private let options: SourceOptions
@@ -50,7 +50,7 @@ package final class Source {
     ) {
         self.machine = machine
         self.guestIdentity = guestIdentity
-        self.acceptor = acceptor
+        lobby = Lobby(of: acceptor)
         self.stop = stop
         self.observer = observer
         self.options = options
@@ -67,10 +67,10 @@ package final class Source {
             let limit = deadline.map { Duration.nanoseconds($0.nanoseconds(since: now)) }
             do throws(MigrationError) {
                 let waiting = [machine.ended.rawDescriptor, stop?.rawDescriptor ?? -1]
-                let ready = try poll(waiting + acceptor.rawDescriptors, limit)
+                let soonest = [limit, lobby.patience].compactMap(\.self).min()
+                let ready = try poll(waiting + lobby.rawDescriptors, soonest)
                 if ready[0] { return .guestEnded }
                 if ready[1], stop?.take() != nil { return .stopped }
-                guard ready[2...].contains(true) else { continue }
                 if let end = try greetNext() { return end }
             } catch {
                 return .failed(error)
@@ -89,14 +89,14 @@ package final class Source {
         }
     }
 
-    /// Takes the next connection; nil when the guest is still here afterwards.
+    /// Takes the next connection that says what it is; nil when the guest is still here afterwards.
     ///
     /// This host may be out of descriptors or memory for a moment. That is no reason to end a
     /// guest that runs: the destination may try again.
     private func greetNext() throws(MigrationError) -> SourceEnd? {
         do {
-            guard let socket = try acceptor.accept() else { return nil }
-            return try greet(socket)
+            guard let arrival = try lobby.next() else { return nil }
+            return try greet(arrival)
         } catch {
             observer.noted("\(error); the guest goes on here")
             let ready = try poll([stop?.rawDescriptor ?? -1], .milliseconds(200))
@@ -105,8 +105,9 @@ package final class Source {
     }
 
     /// Looks who connected; nil when the guest is still here afterwards.
-    private func greet(_ socket: consuming Socket) throws(MigrationError) -> SourceEnd? {
-        let arrival = LaneOpening.receive(from: socket)
+    private func greet(
+        _ arrival: consuming LaneOpening.Arrival
+    ) throws(MigrationError) -> SourceEnd? {
         switch consume arrival {
         case .lane(let lane):
             guard lane.preamble.lane == .control else {
@@ -114,7 +115,7 @@ package final class Source {
                 observer.noted("a connection was refused: no migration is under way")
                 return nil
             }
-            return try migrate(over: lane.accept(through: acceptor))
+            return try migrate(over: lane.accept(through: lobby.acceptor))
         case .refused(let reason):
             observer.noted("a connection was refused: \(reason)")
         case .silent:
@@ -130,7 +131,7 @@ package final class Source {
                 machine: machine,
                 guestIdentity: guestIdentity,
                 control: control,
-                acceptor: acceptor,
+                lobby: lobby,
                 stop: stop,
                 observer: observer,
                 options: options

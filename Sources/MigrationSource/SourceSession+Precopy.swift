@@ -26,8 +26,9 @@ extension SourceSession {
             let decision = plan.decide(after: rounds, dirtyPages: written.pageCount)
             noteRound(dirtyPages: written.pageCount, decision)
             guard decision != .anotherRound else { continue }
-            // Most of the list is known already, and the guest still runs.
-            if plan.remainder == .inPostcopy { try discard(written) }
+            // Most of the list is known already, and the guest still runs: the pause begins when
+            // the destination is done with it.
+            if plan.remainder == .inPostcopy { try discard(written, .andAwait) }
             return
         }
     }
@@ -53,6 +54,8 @@ extension SourceSession {
     }
 
     /// Waits until the destination has received a round, as long as it goes on.
+    ///
+    /// In the pause not for ever: there a destination that takes its time takes the guest's.
     private func awaitRound(_ number: Int, pages: Int) throws(MigrationError) {
         let pageCount = UInt64(memory.ram.layout.pageCount)
         let pagesBefore = memory.totals.pagesSent
@@ -61,6 +64,11 @@ extension SourceSession {
             pageBytes: GuestPage.byteCount,
             pagesDone: pageCount - UInt64(pages)
         )
+        let last =
+            isPaused
+            ? MonotonicTime.now.advanced(
+                by: options.loadLimit + PrecopyPlan.patience(toSend: pages, after: rounds)
+            ) : nil
         var bytesSeen = -1
         var deadline = MonotonicTime.now
         while true {
@@ -69,13 +77,10 @@ extension SourceSession {
                 bytesSeen = totals.bytesWire
                 deadline = MonotonicTime.now.advanced(by: options.setupLimit)
             }
-            guard MonotonicTime.now < deadline else { throw .lane(.timedOut(.control)) }
-            let ready = try awaitEvent(within: .milliseconds(100))
-            if ready.stop, stop?.take() != nil { throw .stopped }
-            if ready.ended { throw .guestEnded("before the pause") }
-            if ready.connection { refuseConnection(.busy) }
-            if ready.control { return try takeRoundReceived(number) }
-            if ready.failure, let error = memory.failure.error { throw error }
+            guard MonotonicTime.now < min(deadline, last ?? deadline) else {
+                throw .lane(.timedOut(.control))
+            }
+            if try isAnswered() { return try takeRoundReceived(number) }
             guard !isPaused else { continue }
             var progress = meter.read(
                 pagesDone: pageCount - UInt64(pages)
@@ -88,6 +93,17 @@ extension SourceSession {
             )
             observer.progressed(progress)
         }
+    }
+
+    /// Waits a moment; true when the destination has said something.
+    private func isAnswered() throws(MigrationError) -> Bool {
+        let ready = try awaitEvent(within: .milliseconds(100))
+        if ready.stop, stop?.take() != nil { throw .stopped }
+        if ready.ended { throw .guestEnded("before the pause") }
+        if ready.connection { lobby.turnAway(.busy) }
+        if ready.control { return true }
+        if ready.failure, let error = memory.failure.error { throw error }
+        return false
     }
 
     private func takeRoundReceived(_ number: Int) throws(MigrationError) {
@@ -130,9 +146,28 @@ extension SourceSession {
         return memory.takeBackWritten()
     }
 
-    private func discard(_ list: DiscardList) throws(MigrationError) {
-        for message in list.messages { try control.send(.discard(message)) }
+    /// Whether to wait for what a message leads to.
+    private enum Waiting { case andAwait, andGoOn }
+
+    private func discard(_ list: DiscardList, _ waiting: Waiting) throws(MigrationError) {
+        for var message in list.messages {
+            message.wantsAnswer = waiting == .andAwait
+            try control.send(.discard(message))
+            if waiting == .andAwait { try awaitDiscarded() }
+        }
         discardedCount += list.pageCount
+    }
+
+    private func awaitDiscarded() throws(MigrationError) {
+        let deadline = MonotonicTime.now.advanced(by: options.setupLimit)
+        while try !isAnswered() {
+            guard MonotonicTime.now < deadline else { throw .lane(.timedOut(.control)) }
+        }
+        switch try control.receive(within: LaneOpening.limit) {
+        case .discarded: return
+        case let other:
+            throw control.violation(.unexpectedMessage(other.name, expected: "discarded"))
+        }
     }
 
     /// The guest is paused: what it has written since the last round goes the way the plan says.
@@ -140,7 +175,7 @@ extension SourceSession {
         guard plan.mostRounds > 0 else { return }
         let written = try takeBackWritten()
         switch plan.remainder {
-        case .inPostcopy: try discard(written)
+        case .inPostcopy: try discard(written, .andGoOn)
         case .inPause: if memory.unsentCount > 0 { try sendRound() }
         }
         memory.keepSent()

@@ -12,7 +12,7 @@ internal import Transport
 /// For one thread, which it occupies until the migration has ended either way.
 final class SourceSession {
     let machine: Machine
-    private let acceptor: any LaneAcceptor
+    let lobby: Lobby
     let control: ControlChannel
     let stop: StopSignals?
     let observer: any MigrationObserver
@@ -48,7 +48,7 @@ final class SourceSession {
         machine: Machine,
         guestIdentity: [UInt8],
         control: any Lane,
-        acceptor: any LaneAcceptor,
+        lobby: Lobby,
         stop: StopSignals?,
         observer: any MigrationObserver,
         options: SourceOptions
@@ -56,7 +56,7 @@ final class SourceSession {
         self.machine = machine
         self.guestIdentity = guestIdentity
         self.control = ControlChannel(over: control)
-        self.acceptor = acceptor
+        self.lobby = lobby
         self.stop = stop
         self.observer = observer
         self.options = options
@@ -233,7 +233,7 @@ final class SourceSession {
             let ready = try awaitEvent(within: .milliseconds(100))
             if ready.failure, let error = memory.failure.error { throw error }
             if ready.stop { try handleStop(&isWarned) }
-            if ready.connection { refuseConnection(.busy) }
+            if ready.connection { lobby.turnAway(.busy) }
             if ready.control, try handleMessage() { return }
             if timeline.run == nil, MonotonicTime.now < runLimit { continue }
             tellPostcopy()
@@ -262,6 +262,8 @@ final class SourceSession {
             // Digests of nothing are equal, too.
             let pageCount = UInt64(memory.ram.layout.pageCount)
             guard done.pagesArrived == pageCount else { throw control.violation(.field("pages")) }
+            // Nothing is left to be sent, and who rests for the cap has pages to count.
+            memory.capStream(bytesPerSecond: 0)
             let ours = try coveredTotals()
             // What both sides report; the rest of an answer may still go out after it.
             totalsAtEnd = ours
@@ -316,7 +318,7 @@ final class SourceSession {
     /// Where destinations connect, and what carries the page lanes of this one.
     var transport: String {
         let isRing = lanes.values.contains { $0.carrier == .ring }
-        return isRing ? "\(acceptor.place), ring" : acceptor.place
+        return isRing ? "\(lobby.acceptor.place), ring" : lobby.acceptor.place
     }
 
     private func awaitPrepared() throws(MigrationError) -> WirePrepared {
@@ -325,10 +327,12 @@ final class SourceSession {
             let ready = try awaitEvent(within: .milliseconds(500))
             if ready.stop, stop?.take() != nil { throw .stopped }
             if ready.ended { throw .guestEnded("before the pause") }
-            if ready.connection { try acceptLane() }
+            try acceptLane()
             if ready.control {
                 switch try control.receive(within: LaneOpening.limit) {
-                case .prepared(let prepared): return prepared
+                case .prepared(let prepared):
+                    lobby.turnAway(.busy)
+                    return prepared
                 case let other:
                     throw control.violation(
                         .unexpectedMessage(other.name, expected: "prepared")
@@ -340,8 +344,7 @@ final class SourceSession {
     }
 
     private func acceptLane() throws(MigrationError) {
-        guard let socket = try acceptor.accept() else { return }
-        let arrival = LaneOpening.receive(from: socket)
+        guard let arrival = try lobby.next() else { return }
         switch consume arrival {
         case .lane(let lane):
             let preamble = lane.preamble
@@ -354,17 +357,12 @@ final class SourceSession {
                 lane.refuse(.refused)
                 return
             }
-            lanes[preamble.lane] = try lane.accept(through: acceptor)
+            lanes[preamble.lane] = try lane.accept(through: lobby.acceptor)
         case .refused(let reason):
             observer.noted("a connection was refused: \(reason)")
         case .silent:
             observer.noted("a connection was dropped: it said nothing")
         }
-    }
-
-    func refuseConnection(_ reason: RefusalReason) {
-        guard let socket = try? acceptor.accept() else { return }
-        LaneOpening.answer(LaneAnswer(refusing: reason), on: socket)
     }
 
     private func check(_ prepared: WirePrepared) throws(MigrationError) {
@@ -408,6 +406,10 @@ final class SourceSession {
         }
         guard prepared.precopyRounds < UInt32(WireLimits.precopyRounds) else {
             throw control.violation(.field("precopy_rounds"))
+        }
+        let cap = prepared.precopyBytesPerSecond
+        guard cap == 0 || cap >= WireLimits.leastPrecopyBytesPerSecond else {
+            throw control.violation(.field("precopy_bytes_per_second"))
         }
     }
 
@@ -462,7 +464,7 @@ final class SourceSession {
             machine.ended.rawDescriptor, stop?.rawDescriptor ?? -1,
         ]
         do {
-            let ready = try waitUntilReadable(fixed + acceptor.rawDescriptors, timeout: limit)
+            let ready = try waitUntilReadable(fixed + lobby.rawDescriptors, timeout: limit)
             return Ready(
                 control: ready[0],
                 failure: ready[1],

@@ -7,7 +7,7 @@ internal import GuestMemory
 /// A peer that goes beyond one has violated the protocol.
 package enum WireLimits {
     /// Protocol version spoken here; both sides must speak the same.
-    package static let version: UInt16 = 4
+    package static let version: UInt16 = 5
     /// Bytes of any encoded control message.
     package static let controlMessageByteCount = 4 << 20
     /// Bytes of a source's welcome, which holds the description of a machine.
@@ -23,6 +23,8 @@ package enum WireLimits {
     package static let discardByteCount = 1 << 15
     /// Precopy rounds of a migration, one in the pause included.
     package static let precopyRounds = 65
+    /// The lowest cap on precopy rounds: with less, a frame takes longer than a peer waits for it.
+    package static let leastPrecopyBytesPerSecond: UInt64 = 1 << 16
     /// Pages, or requests, in one frame.
     package static let entriesPerFrame = 64
     /// Pages that one request may stand for: a huge page of 2 MiB.

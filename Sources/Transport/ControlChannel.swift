@@ -194,6 +194,7 @@ extension WireControlMessage.OneOf_Body {
         case .doneAck: "done_ack"
         case .roundReceived: "round_received"
         case .discard: "discard"
+        case .discarded: "discarded"
         case .abort: "abort"
         }
     }

@@ -95,10 +95,31 @@ package enum LaneOpening {
     private static func receiveAnswer(on socket: borrowing Socket) throws -> LaneAnswer {
         var bytes = InlineArray<16, UInt8>(repeating: 0)
         var span = bytes.mutableSpan
-        var passed: FileDescriptor?
         return try unsafe span.withUnsafeMutableBytes { buffer in
-            unsafe try fill(buffer, from: socket, accepting: &passed)
+            unsafe try fill(buffer, from: socket)
             return unsafe try LaneAnswer(parsing: UnsafeRawBufferPointer(buffer))
+        }
+    }
+
+    /// Receives as many bytes as the buffer has, within the limit.
+    ///
+    /// - Throws: `EAGAIN` when they do not come in time, `ECONNRESET` when the stream ends.
+    private static func fill(
+        _ buffer: UnsafeMutableRawBufferPointer,
+        from socket: borrowing Socket
+    ) throws(SystemError) {
+        let deadline = MonotonicTime.now.advanced(by: limit)
+        var count = 0
+        while count < buffer.count {
+            // Who drips its bytes gains no time.
+            let remaining = deadline.remaining
+            guard remaining > .zero else { throw SystemError(code: EAGAIN, operation: "recvmsg") }
+            try socket.limitBlocking(to: remaining)
+            let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[count...])
+            switch unsafe try socket.receive(into: rest) {
+            case .bytes(let more): count += more
+            case .closed: throw SystemError(code: ECONNRESET, operation: "recvmsg")
+            }
         }
     }
 
@@ -114,17 +135,21 @@ package enum LaneOpening {
         case silent
     }
 
-    /// Reads the preamble of a connection that was just accepted.
-    package static func receive(from socket: consuming Socket) -> Arrival {
-        var bytes = InlineArray<32, UInt8>(repeating: 0)
-        var span = bytes.mutableSpan
-        var passed: FileDescriptor?
-        let isWhole = unsafe span.withUnsafeMutableBytes { buffer in
-            unsafe (try? fill(buffer, from: socket, accepting: &passed)) != nil
-        }
-        guard isWhole, (try? socket.limitBlocking(to: limit)) != nil else { return .silent }
+    /// Judges a preamble.
+    ///
+    /// - Parameters:
+    ///   - bytes: All 32 bytes of it.
+    ///   - socket: What they came on.
+    ///   - passed: What came with them.
+    /// - Returns: What is to become of the connection.
+    static func arrival(
+        _ bytes: [UInt8],
+        on socket: consuming Socket,
+        with passed: consuming FileDescriptor?
+    ) -> Arrival {
+        guard (try? socket.limitBlocking(to: limit)) != nil else { return .silent }
         do {
-            let preamble = unsafe try span.withUnsafeBytes { buffer throws(RefusalReason) in
+            let preamble = unsafe try bytes.span.withUnsafeBytes { buffer throws(RefusalReason) in
                 unsafe try LanePreamble(parsing: buffer)
             }
             return .lane(LaneArrival(preamble, on: socket, with: passed))
@@ -143,31 +168,6 @@ package enum LaneOpening {
         unsafe span.withUnsafeMutableBytes { buffer in
             unsafe answer.write(to: buffer)
             try? unsafe socket.send(UnsafeRawBufferPointer(buffer), .init(start: nil, count: 0))
-        }
-    }
-
-    // MARK: Both
-
-    /// Receives as many bytes as the buffer has, within the limit.
-    ///
-    /// - Throws: `EAGAIN` when they do not come in time, `ECONNRESET` when the stream ends.
-    private static func fill(
-        _ buffer: UnsafeMutableRawBufferPointer,
-        from socket: borrowing Socket,
-        accepting passed: inout FileDescriptor?
-    ) throws(SystemError) {
-        let deadline = MonotonicTime.now.advanced(by: limit)
-        var count = 0
-        while count < buffer.count {
-            // Who drips its bytes gains no time.
-            let remaining = deadline.remaining
-            guard remaining > .zero else { throw SystemError(code: EAGAIN, operation: "recvmsg") }
-            try socket.limitBlocking(to: remaining)
-            let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[count...])
-            switch unsafe try socket.receive(into: rest, accepting: &passed) {
-            case .bytes(let more): count += more
-            case .closed: throw SystemError(code: ECONNRESET, operation: "recvmsg")
-            }
         }
     }
 }

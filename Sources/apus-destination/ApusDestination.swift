@@ -153,7 +153,8 @@ struct ApusDestination: ParsableCommand {
             throw ValidationError("--precopy-rounds takes 1 to 64")
         }
         // Less, and a frame of a round takes longer than a peer waits for it.
-        guard maxPrecopyBandwidth.map({ $0.bytes >= 64 << 10 }) ?? true else {
+        let least = WireLimits.leastPrecopyBytesPerSecond
+        guard maxPrecopyBandwidth.map({ $0.bytes >= least }) ?? true else {
             throw ValidationError("--max-precopy-bandwidth takes 64K or more")
         }
         guard (0...64).contains(prefetch) else {

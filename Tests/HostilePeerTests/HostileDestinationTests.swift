@@ -22,7 +22,7 @@ extension HostilePeerTests {
                 ),
                 (
                     RawBytes.preamble(kind: 0, version: 7), 1,
-                    ["protocol version differs: here 4, there 7"]
+                    ["protocol version differs: here 5, there 7"]
                 ),
                 (RawBytes.preamble(kind: 9), 2, ["no lane of kind 9"]),
                 (RawBytes.preamble(kind: 1, index: 255), 2, ["no lane of kind 1 and index 255"]),
@@ -85,6 +85,10 @@ extension HostilePeerTests {
                 ({ $0.pagesPerRequest = .max }, ["control lane, offset", "'pages_per_request'"]),
                 ({ $0.precopyRounds = 65 }, ["control lane, offset", "'precopy_rounds'"]),
                 ({ $0.precopyRounds = .max }, ["control lane, offset", "'precopy_rounds'"]),
+                (
+                    { $0.precopyBytesPerSecond = 65_535 },
+                    ["control lane, offset", "'precopy_bytes_per_second'"]
+                ),
             ]
             for attack in attacks {
                 let logged = source.log.count

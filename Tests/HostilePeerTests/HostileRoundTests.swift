@@ -76,6 +76,12 @@ extension HostilePeerTests {
                     let sequence = frame.little(UInt64.self, at: 8)
                     return frame + frame.with(sequence + 1, at: 8)
                 },
+                BadRound(news: "token 0 on a bulk lane") { frame in
+                    frame[0] == 2 ? frame.with(UInt64(0), at: 16) : frame
+                },
+                BadRound(news: "token 1 on a bulk lane") { frame in
+                    frame[0] == 2 ? frame.with(UInt64(1), at: 16) : frame
+                },
                 BadRound(news: "token 3 on a bulk lane") { frame in
                     frame[0] == 2 ? frame.with(UInt64(3), at: 16) : frame
                 },
@@ -143,6 +149,7 @@ extension HostilePeerTests {
                 (.roundReceived(second), "field 'number'"),
                 (.roundReceived(WireRoundReceived()), "field 'number'"),
                 (.loaded(WireLoaded()), "'loaded' where 'round_received' was due"),
+                (.discarded(WireDiscarded()), "'discarded' where 'round_received' was due"),
             ]
             for attack in attacks {
                 let logged = source.log.count

@@ -36,6 +36,18 @@ struct `The walker` {
         #expect(machine.stop() == .stopped)
     }
 
+    @Test func `may claim any work whatever, as memory that came from elsewhere does`() throws {
+        let machine = try Guests.booted(WalkerOptions(workingSetPages: 16), vCPUCount: 2)
+        for vCPU in 0..<2 {
+            let page = PageIndex(Int(CGUEST_BLOCKS) >> GuestPage.shift + vCPU)
+            let bytes = unsafe machine.memory.bytes(of: PageRange(first: page, count: 1))
+            let offset = Int(CGUEST_BLOCK_ITERATIONS)
+            unsafe bytes.storeBytes(of: .max, toByteOffset: offset, as: UInt64.self)
+        }
+        #expect(machine.statistics.iterations == .max - 1)
+        #expect(machine.stop() == .stopped)
+    }
+
     @Test func `tells with each heartbeat what it has done`() throws {
         let options = WalkerOptions(workingSetPages: 16, heartbeatInterval: .milliseconds(1))
         let machine = try Guests.booted(options, vCPUCount: 2)

@@ -43,6 +43,14 @@ struct PrecopyPlanTests {
         #expect(plan.decide(after: [first], dirtyPages: 1) == .anotherRound)
     }
 
+    @Test func `a pause is as patient as rounds were fast, and no slow round prolongs it`() {
+        let fast = round(pages: 100_000, .seconds(10))
+        #expect(PrecopyPlan.patience(toSend: 1000, after: [fast]) == .milliseconds(400))
+        let dripping = round(pages: 4096, .seconds(4096))
+        #expect(PrecopyPlan.patience(toSend: 1600, after: [dripping]) == .seconds(100))
+        #expect(PrecopyPlan.patience(toSend: 0, after: [dripping]) == .zero)
+    }
+
     @Test func `pages of zeros do not make a lane look fast`() {
         let mostlyZero = round(pages: 100_000, zero: 90_000, .seconds(1))
         #expect(PrecopyPlan.time(toSend: 1000, after: [mostlyZero]) == .milliseconds(100))

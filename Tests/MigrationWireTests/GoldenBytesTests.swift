@@ -222,7 +222,7 @@ import Testing
     }
 
     @Test func `limits are these numbers`() {
-        #expect(WireLimits.version == 4)
+        #expect(WireLimits.version == 5)
         #expect(WireLimits.entriesPerFrame == 64)
         #expect(WireLimits.payloadByteCount == 262_144)
         #expect(WireLimits.frameByteCount == 263_200)

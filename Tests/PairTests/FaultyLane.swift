@@ -14,6 +14,8 @@ struct LaneFault: Sendable, CustomStringConvertible {
         case delay
         /// What is received comes late; counted are the reads of the side, not its messages.
         case lateReceipt
+        /// From the trigger on everything that is received comes late, and little of it at a time.
+        case drip
         /// The message comes twice.
         case duplicate
         /// The message comes behind the one after it.
@@ -29,8 +31,23 @@ struct LaneFault: Sendable, CustomStringConvertible {
     let lane: LaneName
     /// Number of the message among those this side sends on the lane, after its opening.
     let message: Int
+    /// What makes the next receipt late, in place of its number.
+    var trigger: LaneFaultTrigger?
+    /// How late that is.
+    var lateness = Duration.milliseconds(30)
 
     var description: String { "\(kind) of message \(message) of the \(side) on its \(lane)" }
+}
+
+/// Says when something goes wrong, once for each time.
+final class LaneFaultTrigger: Sendable {
+    private let state = Atomic<Bool>(false)
+
+    var isPulled: Bool { state.load(ordering: .acquiring) }
+
+    func pull() { state.store(true, ordering: .releasing) }
+
+    func take() -> Bool { state.exchange(false, ordering: .acquiringAndReleasing) }
 }
 
 /// A lane that fails as planned.
@@ -65,9 +82,9 @@ final class FaultyLane: Lane {
             lane.shutdown()
             throw .closed(name)
         case .delay:
-            Self.waste()
+            Self.waste(fault.lateness)
             unsafe try lane.send(header, body)
-        case .lateReceipt:
+        case .lateReceipt, .drip:
             unsafe try lane.send(header, body)
         case .duplicate:
             unsafe try lane.send(header, body)
@@ -84,13 +101,22 @@ final class FaultyLane: Lane {
     }
 
     func receive(into buffer: UnsafeMutableRawBufferPointer) throws(LaneError) -> Int {
+        if let fault, fault.kind == .drip, fault.trigger?.isPulled == true {
+            Self.waste(fault.lateness)
+            let little = unsafe buffer[..<min(buffer.count, 1 << 16)]
+            return unsafe try lane.receive(into: .init(rebasing: little))
+        }
         let count = unsafe try lane.receive(into: buffer)
         let number = reads.wrappingAdd(1, ordering: .relaxed).oldValue
-        if let fault, fault.kind == .lateReceipt, number == fault.message { Self.waste() }
+        if let fault, fault.kind == .lateReceipt,
+            fault.trigger?.take() ?? (number == fault.message)
+        {
+            Self.waste(fault.lateness)
+        }
         return count
     }
 
-    private static func waste() { FutexWord(0).wait(while: 0, timeout: .milliseconds(30)) }
+    private static func waste(_ time: Duration) { FutexWord(0).wait(while: 0, timeout: time) }
 
     func limitBlocking(to duration: Duration?) throws(LaneError) {
         try lane.limitBlocking(to: duration)

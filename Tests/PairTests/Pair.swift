@@ -65,6 +65,7 @@ final class Pair: Sendable {
     func migrate(
         backing: Backing = .anonymous,
         mode: MigrationMode = .postcopy,
+        streamBytesPerSecond: UInt64? = nil,
         streams: Int = 1,
         faultReaders: Int = 1,
         patience: Duration = .milliseconds(300),
@@ -87,6 +88,7 @@ final class Pair: Sendable {
         var options = DestinationOptions()
         options.backing = backing
         options.mode = mode
+        options.streamBytesPerSecond = streamBytesPerSecond
         options.faultPath = HostFacts.faultPath
         options.streams = streams
         options.faultReaders = faultReaders

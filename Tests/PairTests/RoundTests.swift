@@ -64,6 +64,64 @@ struct RoundTests {
         #expect(outcome.destination == .arrived)
     }
 
+    @Test func `a destination that lets a round in the pause drip does not get the guest`() throws {
+        let trigger = LaneFaultTrigger()
+        var fault = LaneFault(kind: .drip, side: .destination, lane: .bulk(0), message: 0)
+        fault.trigger = trigger
+        fault.lateness = .milliseconds(100)
+        let pages = PageRange(first: PageIndex(2500), count: 1500)
+        let pair = try Pair(
+            options: WalkerOptions(workingSetPages: 0, zeroPercent: 0),
+            fault: fault,
+            sourceNotes: { machine in
+                // Behind the last round: what is sent in the pause takes 10 s so.
+                machine.memory.noteWritten(pages)
+                trigger.pull()
+            }
+        )
+        defer { pair.guest.stop() }
+        var generator = SystemRandomNumberGenerator()
+        let bytes = unsafe pair.guest.memory.bytes(of: pages)
+        for offset in stride(from: 0, to: pages.byteCount, by: 8) {
+            unsafe bytes.storeBytes(of: generator.next(), toByteOffset: offset, as: UInt64.self)
+        }
+        let outcome = try pair.migrate(mode: .precopy, limit: .seconds(1))
+        #expect(outcome.source == .keptGuest)
+        #expect(outcome.destination == .cancelled)
+        #expect(pair.guestRunsAtSource())
+    }
+
+    @Test func `a list of pages to discard is worked through before the guest is paused`() throws {
+        let trigger = LaneFaultTrigger()
+        var fault = LaneFault(kind: .lateReceipt, side: .destination, lane: .control, message: 0)
+        fault.trigger = trigger
+        fault.lateness = .milliseconds(800)
+        // What the source says of its last round comes before the list.
+        let pair = try Pair(fault: fault, sourceNotes: { _ in trigger.pull() })
+        defer { pair.guest.stop() }
+        let start = MonotonicTime.now
+        let outcome = try pair.migrate(mode: .hybrid) { _, report in
+            #expect(try #require(report.precopy).discardedPages > 0)
+            let downtime = try #require(report.switchover?.downtimeMicroseconds)
+            #expect(downtime < 700_000)
+        }
+        #expect(MonotonicTime.now.nanoseconds(since: start) > 800_000_000, "no list came late")
+        #expect(outcome.source == .migrated)
+        #expect(outcome.destination == .arrived)
+    }
+
+    @Test func `a cap that holds the stream back does not hold back the end`() throws {
+        let pair = try Pair(options: WalkerOptions(workingSetPages: 256, zeroPercent: 0))
+        defer { pair.guest.stop() }
+        // After its first frame the stream rests for minutes; the guest asks for the rest.
+        let outcome = try pair.migrate(mode: .hybrid, streamBytesPerSecond: 100) { guest, report in
+            #expect(report.digest.match == true)
+            #expect(report.pages.requested > 0)
+        }
+        #expect(outcome.source == .migrated)
+        #expect(outcome.destination == .arrived)
+    }
+
     @Test(arguments: [LaneFault.Kind.cut, .duplicate], LaneFault.Side.allCases)
     func `whatever message is hurt in a round, the guest stays whole at one side`(
         kind: LaneFault.Kind,

@@ -33,6 +33,15 @@ private final class OneConnection: LaneConnector {
     }
 }
 
+/// Accepts a connection, once.
+private struct OneVisitor: LaneAcceptor {
+    let connector: OneConnection
+
+    var place: String { "test" }
+    var rawDescriptors: [CInt] { [] }
+    func accept() throws(MigrationError) -> Socket? { try? connector.connect() }
+}
+
 @Suite struct LaneOpeningTests {
     private let key = SessionKey.random()
 
@@ -124,7 +133,7 @@ private final class OneConnection: LaneConnector {
         let connector = try OneConnection()
         let preamble = LanePreamble(lane: .bulk(4), key: key)
         try connector.other.send(preambleBytes(preamble))
-        switch LaneOpening.receive(from: try connector.connect()) {
+        switch try nextArrival(in: Lobby(of: OneVisitor(connector: connector))) {
         case .lane(let arrival):
             #expect(arrival.preamble == preamble)
             arrival.refuse(.busy)
@@ -142,8 +151,8 @@ private final class OneConnection: LaneConnector {
         try connector.other.send(preambleBytes(preamble))
         let reason = try refusal(from: connector)
         #expect(reason == .version(found: 1))
-        #expect(reason?.description == "protocol version differs: here 4, there 1")
-        let answer = answerBytes(LaneAnswer(verdict: .wrongVersion, version: 4))
+        #expect(reason?.description == "protocol version differs: here 5, there 1")
+        let answer = answerBytes(LaneAnswer(verdict: .wrongVersion, version: 5))
         #expect(try connector.other.receive(16) == answer)
     }
 
@@ -184,7 +193,7 @@ private final class OneConnection: LaneConnector {
     }
 
     private func refusal(from connector: OneConnection) throws -> RefusalReason? {
-        switch LaneOpening.receive(from: try connector.connect()) {
+        switch try nextArrival(in: Lobby(of: OneVisitor(connector: connector))) {
         case .refused(let reason): reason
         case .lane: nil
         case .silent: nil
@@ -192,7 +201,7 @@ private final class OneConnection: LaneConnector {
     }
 
     private func isSilent(_ connector: OneConnection) throws -> Bool {
-        switch LaneOpening.receive(from: try connector.connect()) {
+        switch try nextArrival(in: Lobby(of: OneVisitor(connector: connector))) {
         case .silent: true
         case .lane: false
         case .refused: false

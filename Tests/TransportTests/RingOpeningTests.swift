@@ -37,9 +37,7 @@ private final class Endpoints {
 
 /// Accepts the lane that comes next.
 private func accept(from acceptor: SocketAcceptor) throws -> any Lane {
-    _ = try waitUntilReadable(acceptor.rawDescriptors, timeout: .seconds(20))
-    guard let socket = try acceptor.accept() else { throw MigrationError.stopped }
-    switch LaneOpening.receive(from: socket) {
+    switch try nextArrival(in: Lobby(of: acceptor)) {
     case .lane(let arrival): return try arrival.accept(through: acceptor)
     case .refused(let reason): throw MigrationError.refused(reason)
     case .silent: throw MigrationError.stopped

@@ -11,3 +11,10 @@ package struct WalkerStatistics: Equatable, Sendable {
     /// Times that the TSC had gone backwards; zero unless something is wrong with the clock.
     package let tscRegressions: UInt64
 }
+
+extension Sequence<WalkerStatistics> {
+    /// Pages visited by all vCPUs.
+    ///
+    /// Wraps: the counts lie in guest memory, which may have come from anybody.
+    package var iterations: UInt64 { reduce(0) { $0 &+ $1.iterations } }
+}

@@ -134,6 +134,15 @@ package nonisolated struct WireControlMessage: Sendable {
     set {body = .discard(newValue)}
   }
 
+  /// destination, for each list that wants an answer
+  package var discarded: WireDiscarded {
+    get {
+      if case .discarded(let v)? = body {return v}
+      return WireDiscarded()
+    }
+    set {body = .discarded(newValue)}
+  }
+
   /// either side, before the commit point
   package var abort: WireAbort {
     get {
@@ -168,6 +177,8 @@ package nonisolated struct WireControlMessage: Sendable {
     case roundReceived(WireRoundReceived)
     /// source, before the state
     case discard(WireDiscard)
+    /// destination, for each list that wants an answer
+    case discarded(WireDiscarded)
     /// either side, before the commit point
     case abort(WireAbort)
 
@@ -290,6 +301,20 @@ package nonisolated struct WireDiscard: Sendable {
 
   /// a bit a page, the lowest bit of the first byte for first_page
   package var pages: Data = Data()
+
+  /// the source waits until it has been done
+  package var wantsAnswer: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// The pages of the last list are absent again.
+package nonisolated struct WireDiscarded: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -515,7 +540,7 @@ fileprivate nonisolated let _protobuf_package = "apus.wire"
 
 nonisolated extension WireControlMessage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ControlMessage"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hello\0\u{1}welcome\0\u{1}prepared\0\u{1}state\0\u{1}loaded\0\u{1}run\0\u{1}running\0\u{1}done\0\u{3}done_ack\0\u{3}round_received\0\u{1}discard\0\u{2}\u{4}abort\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hello\0\u{1}welcome\0\u{1}prepared\0\u{1}state\0\u{1}loaded\0\u{1}run\0\u{1}running\0\u{1}done\0\u{3}done_ack\0\u{3}round_received\0\u{1}discard\0\u{1}discarded\0\u{2}\u{3}abort\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -666,6 +691,19 @@ nonisolated extension WireControlMessage: SwiftProtobuf.Message, SwiftProtobuf._
           self.body = .discard(v)
         }
       }()
+      case 12: try {
+        var v: WireDiscarded?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .discarded(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .discarded(v)
+        }
+      }()
       case 15: try {
         var v: WireAbort?
         var hadOneofValue = false
@@ -733,6 +771,10 @@ nonisolated extension WireControlMessage: SwiftProtobuf.Message, SwiftProtobuf._
     case .discard?: try {
       guard case .discard(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
+    }()
+    case .discarded?: try {
+      guard case .discarded(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
     }()
     case .abort?: try {
       guard case .abort(let v)? = self.body else { preconditionFailure() }
@@ -956,7 +998,7 @@ nonisolated extension WireRoundReceived: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension WireDiscard: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Discard"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}first_page\0\u{1}pages\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}first_page\0\u{1}pages\0\u{3}wants_answer\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -966,6 +1008,7 @@ nonisolated extension WireDiscard: SwiftProtobuf.Message, SwiftProtobuf._Message
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularUInt64Field(value: &self.firstPage) }()
       case 2: try { try decoder.decodeSingularBytesField(value: &self.pages) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.wantsAnswer) }()
       default: break
       }
     }
@@ -978,12 +1021,35 @@ nonisolated extension WireDiscard: SwiftProtobuf.Message, SwiftProtobuf._Message
     if !self.pages.isEmpty {
       try visitor.visitSingularBytesField(value: self.pages, fieldNumber: 2)
     }
+    if self.wantsAnswer != false {
+      try visitor.visitSingularBoolField(value: self.wantsAnswer, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WireDiscard, rhs: WireDiscard) -> Bool {
     if lhs.firstPage != rhs.firstPage {return false}
     if lhs.pages != rhs.pages {return false}
+    if lhs.wantsAnswer != rhs.wantsAnswer {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireDiscarded: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Discarded"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    // Load everything into unknown fields
+    while try decoder.nextFieldNumber() != nil {}
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireDiscarded, rhs: WireDiscarded) -> Bool {
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
