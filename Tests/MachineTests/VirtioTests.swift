@@ -143,11 +143,12 @@ struct `A machine with virtio devices`: ~Copyable {
 
     /// What a careless or hostile peer may send.
     enum Damage: CaseIterable {
-        case fewDevices, manyQueues, unknownStatus, unknownInterrupt, unknownFeature
+        case noDevices, fewDevices, manyQueues, unknownStatus, unknownInterrupt, unknownFeature
         case impossibleSize, unaligned, largeIndex
 
         func apply(to state: inout [WireVirtioState]) {
             switch self {
+            case .noDevices: state = []
             case .fewDevices: state.removeLast()
             case .manyQueues: state[1].queues.append(WireVirtioQueueState())
             case .unknownStatus: state[1].status = 1 << 8
@@ -175,6 +176,11 @@ struct `A machine with virtio devices`: ~Copyable {
             Issue.record("\(error)")
             return
         }
+    }
+
+    @Test func `has a state to rehearse with that could be loaded`() throws {
+        let machine = try made(devices(disk: disk("disk"), hasEntropy: true))
+        try machine.check(machine.blankState)
     }
 
     @Test func `is not built with other disks than the guest has had`() throws {

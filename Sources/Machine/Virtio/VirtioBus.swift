@@ -113,10 +113,10 @@ final class VirtioBus: Sendable {
 
     /// Looks at what a peer says that they hold.
     func check(_ states: [WireVirtioState]) throws(StateDefect) {
-        // Of an older source, or none at all: as after a reset.
-        guard !states.isEmpty else { return }
+        // None is no state of a device that was described: its driver would wait for ever for one
+        // that has forgotten it.
         guard states.count == devices.count else {
-            throw .deviceValue(field: "virtio", found: UInt64(states.count))
+            throw .virtioCount(found: states.count, expected: devices.count)
         }
         for (state, device) in zip(states, devices) {
             _ = try VirtioState(state, of: device.identity)
