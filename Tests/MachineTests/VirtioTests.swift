@@ -65,29 +65,50 @@ struct `A machine with virtio devices`: ~Copyable {
             + [0x83, 0x3B, number, 0x75, 0xFB]
     }
 
-    /// A driver that has one buffer of 64 bytes filled, and powers off.
-    private static func driver(bufferAt address: UInt32, thenWait: [UInt8]) -> [UInt8] {
+    /// What a driver asks for: so many times the same, of one buffer.
+    private struct Request {
+        var queue: UInt32 = 0
+        var address = At.buffer
+        var byteCount: UInt32 = 64
+        var isWritable = true
+        var count: UInt32 = 1
+    }
+
+    /// A driver that makes its requests at once, waits, and powers off.
+    private static func driver(
+        _ request: Request = Request(),
+        thenWait: [UInt8]
+    ) -> [UInt8] {
         let set: [(UInt32, UInt32)] = [
             (1, 0x70), (3, 0x70), (0, 0x24), (0, 0x20), (1, 0x24), (1, 0x20), (11, 0x70),
-            (0, 0x30), (8, 0x38), (At.descriptors, 0x80), (0, 0x84), (At.available, 0x90),
-            (0, 0x94), (At.used, 0xA0), (0, 0xA4), (1, 0x44), (15, 0x70),
+            (request.queue, 0x30), (8, 0x38), (At.descriptors, 0x80), (0, 0x84),
+            (At.available, 0x90), (0, 0x94), (At.used, 0xA0), (0, 0xA4), (1, 0x44), (15, 0x70),
         ]
         var program: [UInt8] = set.flatMap { store($0.0, at: At.registers + $0.1) }
         let memory: [(UInt32, UInt32)] = [
-            (address, At.descriptors), (0, At.descriptors + 4), (64, At.descriptors + 8),
-            (2, At.descriptors + 12), (0, At.available + 4), (1 << 16, At.available),
+            (request.address, At.descriptors), (0, At.descriptors + 4),
+            (request.byteCount, At.descriptors + 8),
+            (request.isWritable ? 2 : 0, At.descriptors + 12),
+            // All entries of the available ring are zero, and so mean the first descriptor.
+            (request.count << 16, At.available),
         ]
         program += memory.flatMap { store($0.0, at: $0.1) }
-        return program + store(0, at: At.registers + 0x50) + thenWait + SmallKernel.powerOff
+        program += store(request.queue, at: At.registers + 0x50)
+        return program + thenWait + SmallKernel.powerOff
     }
 
-    private func run(_ program: [UInt8], _ devices: GuestDevices) throws -> Machine {
+    private func booted(_ program: [UInt8], _ devices: GuestDevices) throws -> Machine {
         let path = folder.file("kernel")
         try Data(SmallKernel.file(program)).write(to: URL(filePath: path))
         let machine = try made(devices)
         try machine.boot(LinuxImage(kernel: path, initrd: nil, commandLine: ""))
         try machine.startThreads()
         machine.resume()
+        return machine
+    }
+
+    private func run(_ program: [UInt8], _ devices: GuestDevices) throws -> Machine {
+        let machine = try booted(program, devices)
         #expect(Guests.wait { machine.ending != nil })
         return machine
     }
@@ -95,7 +116,7 @@ struct `A machine with virtio devices`: ~Copyable {
     @Test func `fills a guest's buffer, all by itself`() throws {
         let machine = try run(
             // Index 1 of the used ring, below it its flags, above it number and length.
-            Self.driver(bufferAt: At.buffer, thenWait: Self.wait(for: 64, at: At.used + 8)),
+            Self.driver(thenWait: Self.wait(for: 64, at: At.used + 8)),
             devices(hasEntropy: true)
         )
         #expect(machine.ending == .poweredOff)
@@ -107,11 +128,25 @@ struct `A machine with virtio devices`: ~Copyable {
         #expect(said.isEmpty)
     }
 
+    @Test func `is paused and ends in time although nobody reads its terminal`() throws {
+        let terminal = StalledTerminal()
+        var devices = try devices()
+        devices.console = .file(terminal.path)
+        let prints = Request(queue: 1, byteCount: 1 << 16, isWritable: false, count: 8)
+        let machine = try booted(Self.driver(prints, thenWait: SmallKernel.loop), devices)
+        let isFull = terminal.fillsUp()
+        #expect(isFull)
+        let start = MonotonicTime.now
+        _ = try machine.pause(within: .seconds(5))
+        machine.stop()
+        #expect(MonotonicTime.now.nanoseconds(since: start) < 10_000_000_000)
+    }
+
     @Test func `needs a reset after a guest's mistake, and says so`() throws {
         // InterruptStatus becomes 2: the device has changed.
         let machine = try run(
             Self.driver(
-                bufferAt: 0xC000_0000,
+                Request(address: 0xC000_0000),
                 thenWait: Self.wait(for: 2, at: At.registers + 0x60)
             ),
             devices(hasEntropy: true)
