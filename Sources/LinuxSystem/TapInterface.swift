@@ -19,7 +19,7 @@ package final class TapInterface: Sendable {
     /// - Throws: ``SystemError``: `EBUSY` where another process has it, `EPERM` where it is
     ///   somebody else's, `ENOENT` on a kernel without TAP.
     ///
-    /// Kernel interface: /dev/net/tun, `ioctl(TUNSETIFF)`.
+    /// Kernel interface: /dev/net/tun, `ioctl(TUNSETIFF)`, and `ioctl(TUNSETOFFLOAD)` for none.
     package init(_ name: String) throws(SystemError) {
         let result = retryingInterrupts { unsafe clinux_tap(name) }
         descriptor = FileDescriptor(
