@@ -158,6 +158,37 @@ struct `A machine with virtio devices`: ~Copyable {
         #expect(try machine.pausedState().devices.virtio[0].status == 0x4F)
     }
 
+    /// What the first words of a source of random bytes are: magic, version, kind and vendor.
+    private static let firstRegisters: [UInt32] = [0x7472_6976, 2, 4, 0x5355_5041]
+
+    @Test(arguments: [UInt32(4), 512])
+    func `loses no access of an instruction that a pause interrupts`(wordCount: UInt32) throws {
+        func bytes(_ word: UInt32) -> [UInt8] {
+            (0..<4).map { UInt8(truncatingIfNeeded: word >> (8 * UInt32($0))) }
+        }
+        // Copies registers to memory, looks at the first of them, and begins again; powers off
+        // when one is wrong.
+        var program: [UInt8] = [0xBE] + bytes(At.registers)  // mov esi
+        program += [0xBF] + bytes(At.buffer)  // mov edi
+        program += [0xB9] + bytes(wordCount) + [0xF3, 0xA5]  // mov ecx; rep movsd
+        program += [0xBB] + bytes(At.buffer)  // mov ebx
+        var comparisons: [UInt8] = []
+        for (index, word) in Self.firstRegisters.enumerated().reversed() {
+            // cmp dword [rbx + 4 * index], word; jne to behind the jump to the beginning
+            comparisons =
+                [0x81, 0x7B, UInt8(4 * index)] + bytes(word)
+                + [0x75, UInt8(comparisons.count + 2)] + comparisons
+        }
+        program += comparisons
+        program += [0xEB, UInt8(truncatingIfNeeded: -(program.count + 2))] + SmallKernel.powerOff
+        let machine = try booted(program, devices(hasEntropy: true))
+        for _ in 0..<200 {
+            _ = try machine.pause(within: .seconds(5))
+            machine.resume()
+        }
+        #expect(machine.ending == nil)
+    }
+
     @Test func `has state that comes out as it went in`() throws {
         let choices = try devices(disk: disk("disk"), hasEntropy: true)
         let machine = try made(choices)
