@@ -67,10 +67,10 @@ struct ConsoleEnd: Sendable {
     /// Reads what is there, when the input descriptor is ready.
     mutating func read(limit: Int) -> [UInt8] {
         if let input {
-            let bytes = input.value.readOnce(limit: limit)
+            if let bytes = input.value.readOnce(limit: limit) { return bytes }
             // The end: a poll set would find it ready for ever.
-            if bytes.isEmpty { self.input = nil }
-            return bytes
+            self.input = nil
+            return []
         }
         var bytes = [UInt8](repeating: 0, count: limit)
         let outcome = unsafe bytes.withUnsafeMutableBytes { buffer in
