@@ -90,7 +90,8 @@ struct VirtioAssembly {
                 )
             }
             let tap = try TapInterface(choice.tap)
-            let model = NetworkModel(address, port: tap)
+            let port = GuestNetwork(tap, named: choice.tap, note: choices.note)
+            let model = NetworkModel(address, port: port)
             return VirtioDevice(model, wiring, input: tap.rawDescriptor)
         case nil:
             throw MachineError.devices(.impossible("a device of an unknown kind"))
@@ -126,8 +127,6 @@ struct VirtioAssembly {
         }
     }
 }
-
-extension TapInterface: FramePort {}
 
 extension WireVirtioDevice {
     init(_ kind: OneOf_Kind) {
