@@ -266,6 +266,22 @@ struct `A machine with virtio devices`: ~Copyable {
         }
     }
 
+    @Test func `is not a walker, neither as it is described nor as it is connected here`() throws {
+        let layout = try GuestLayout.pc(byteCount: 16 << 20)
+        var description = try Machine.describe(layout: layout, vCPUCount: 1)
+        let error = try #require(throws: MachineError.self) {
+            try made(devices(disk: disk("disk")), from: description)
+        }
+        #expect(error.description.contains("devices of --disk"), "\(error)")
+        _ = try made(GuestDevices(), from: description)
+        var entropy = WireVirtioDevice()
+        entropy.entropy = WireEntropy()
+        description.virtio = [entropy]
+        #expect(throws: MachineError.unknownDevice("virtio")) {
+            try made(GuestDevices(), from: description)
+        }
+    }
+
     @Test func `is not built with half a block, too many devices, or what is not there`() throws {
         let uneven = try disk("uneven", byteCount: 1000)
         #expect(throws: MachineError.self) { try made(devices(disk: uneven)) }

@@ -9,8 +9,10 @@ internal import MigrationWire
 /// Builds virtio devices from what the guest sees of them and what they are connected to here,
 /// which have to fit.
 struct VirtioAssembly {
-    private let descriptions: [WireVirtioDevice]
-    private let choices: GuestDevices
+    /// What the guest sees.
+    let descriptions: [WireVirtioDevice]
+    /// What they are connected to here.
+    let choices: GuestDevices
 
     /// Checks that there are as many of each kind as were chosen.
     ///

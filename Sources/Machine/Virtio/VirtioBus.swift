@@ -24,20 +24,17 @@ final class VirtioBus: Sendable {
     /// Opens what devices are connected to and builds them.
     ///
     /// - Parameters:
-    ///   - descriptions: What the guest sees; may come from a peer.
-    ///   - choices: What they are connected to here.
+    ///   - assembly: Of all devices.
     ///   - virtualMachine: Whose interrupt lines they have.
     ///   - memory: The guest's.
     /// - Throws: ``MachineError``, and ``SystemError`` of what cannot be opened.
     init(
-        _ descriptions: [WireVirtioDevice],
-        _ choices: GuestDevices,
+        _ assembly: VirtioAssembly,
         _ virtualMachine: VirtualMachine,
         _ memory: MachineMemory
     ) throws {
         self.memory = memory
-        let assembly = try VirtioAssembly(descriptions, choices)
-        devices = try descriptions.indices.map { index in
+        devices = try assembly.descriptions.indices.map { index in
             let work = try EventFD()
             // Spares the way out to this process; where KVM cannot do it, the access comes here.
             try? virtualMachine.signal(
@@ -48,9 +45,9 @@ final class VirtioBus: Sendable {
                 virtualMachine: virtualMachine,
                 memory: memory,
                 interruptLine: Self.lines[index],
-                name: "\(descriptions[index].name)-\(index)",
+                name: "\(assembly.descriptions[index].name)-\(index)",
                 work: work,
-                note: choices.note
+                note: assembly.choices.note
             )
             return try assembly.device(index, wiring)
         }
