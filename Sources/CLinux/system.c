@@ -28,7 +28,9 @@ int clinux_tap(const char *name) {
     strcpy(request.ifr_name, name);
     int fd = clinux_open("/dev/net/tun", O_RDWR | O_NONBLOCK);
     if (fd < 0) return fd;
-    if (ioctl(fd, TUNSETIFF, &request) < 0) {
+    // An interface that was made before keeps the offloads of whoever had it: a guest, whose card
+    // has no header for them, would get frames that are too long, and without checksums.
+    if (ioctl(fd, TUNSETIFF, &request) < 0 || ioctl(fd, TUNSETOFFLOAD, 0) < 0) {
         int code = errno;
         close(fd);
         return -code;

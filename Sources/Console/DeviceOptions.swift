@@ -43,6 +43,20 @@ package struct DeviceOptions: ParsableArguments {
     /// Whether there is none.
     package var isEmpty: Bool { disk.isEmpty && net.isEmpty && virtioConsole == nil }
 
+    /// Refuses two consoles on one terminal: each would take the other's input, and wait for the
+    /// next with whoever needs it.
+    ///
+    /// - Parameter console: Where the serial port goes.
+    /// - Throws: What is said to whoever gave them.
+    package func validate(beside console: ConsoleTarget) throws {
+        guard virtioConsole != .standard || console != .standard else {
+            throw ValidationError(
+                "--virtio-console stdio and --console stdio, which is the default, are one too "
+                    + "many: add --console none, for example"
+            )
+        }
+    }
+
     /// All of them; what the devices have to say goes to standard error.
     package var connections: GuestDevices {
         var devices = GuestDevices()

@@ -27,15 +27,17 @@ extension FileDescriptor {
     /// Reads what there is, once; waits where there is nothing.
     ///
     /// - Parameter limit: Bytes at the most, above zero.
-    /// - Returns: The bytes; none at the end, and when a signal came or nothing can be read.
+    /// - Returns: The bytes; none when a signal came, or another reader of the same was faster; nil
+    ///   at the end, and when nothing will ever be read.
     ///
     /// Kernel interface: read(2).
-    package func readOnce(limit: Int) -> [UInt8] {
+    package func readOnce(limit: Int) -> [UInt8]? {
         var bytes = [UInt8](repeating: 0, count: limit)
         let count = unsafe bytes.withUnsafeMutableBytes { buffer in
             unsafe read(rawValue, buffer.baseAddress, buffer.count)
         }
-        return Array(bytes.prefix(max(0, count)))
+        if count > 0 { return Array(bytes.prefix(count)) }
+        return count < 0 && (errno == EINTR || errno == EAGAIN) ? [] : nil
     }
 
     /// Reads to the end.

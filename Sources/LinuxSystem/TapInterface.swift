@@ -19,7 +19,7 @@ package final class TapInterface: Sendable {
     /// - Throws: ``SystemError``: `EBUSY` where another process has it, `EPERM` where it is
     ///   somebody else's, `ENOENT` on a kernel without TAP.
     ///
-    /// Kernel interface: /dev/net/tun, `ioctl(TUNSETIFF)`.
+    /// Kernel interface: /dev/net/tun, `ioctl(TUNSETIFF)`, and `ioctl(TUNSETOFFLOAD)` for none.
     package init(_ name: String) throws(SystemError) {
         let result = retryingInterrupts { unsafe clinux_tap(name) }
         descriptor = FileDescriptor(
@@ -32,13 +32,22 @@ package final class TapInterface: Sendable {
 
     /// Reads a frame; nil when there is none.
     ///
+    /// - Throws: ``SystemError`` when there never will be one: `EBADFD` once the interface has been
+    ///   deleted. It is ready for poll(2) all the same.
+    ///
     /// Kernel interface: read(2).
-    package func receive() -> [UInt8]? {
+    package func receive() throws(SystemError) -> [UInt8]? {
+        var result = 0
         let buffer = unsafe [UInt8](unsafeUninitializedCapacity: Self.mostBytes) { space, count in
-            count = unsafe max(0, Glibc.read(descriptor.rawValue, space.baseAddress, space.count))
+            result = unsafe Glibc.read(descriptor.rawValue, space.baseAddress, space.count)
+            if result < 0 { result = -Int(errno) }
+            count = max(0, result)
         }
-        // As large as the frame, not as the largest.
-        return buffer.isEmpty ? nil : Array(buffer[...])
+        switch result {
+        case 1...: return Array(buffer[...])  // as large as the frame, not as the largest
+        case 0, -Int(EAGAIN), -Int(EINTR): return nil
+        default: throw SystemError(code: CInt(-result), operation: "reading a TAP interface")
+        }
     }
 
     /// Writes a frame; it is lost where the interface is down, or has no room.

@@ -35,7 +35,7 @@ protocol Guest: AnyObject, Sendable {
     /// Ends threads of devices; calling it again does nothing.
     func stop()
 
-    /// Adds what its devices hold; paused.
+    /// Adds what its devices hold; of one moment only while paused.
     func save(to state: inout WireMachineState)
 
     /// Looks at what a peer says that they hold, before anything is loaded.

@@ -57,17 +57,17 @@ extension Machine {
     /// Afterwards no thread enters the guest, accesses to ports under way are completed, and so
     /// are requests to devices; guest memory does not change any more.
     ///
-    /// - Parameter limit: The longest wait. When it is over the machine is in between: either
-    ///   `resume()` it, or try again.
+    /// - Parameter limit: The longest wait for devices, and after that for vCPUs. When it is over
+    ///   the machine is in between: either `resume()` it, or try again.
     /// - Returns: When the last vCPU left KVM_RUN.
     /// - Throws: ``MachineError/pauseTimedOut(vcpus:)`` or ``MachineError/devicesBusy``, and
     ///   nothing else.
     package func pause(within limit: Duration) throws(MachineError) -> MonotonicTime {
-        let deadline = MonotonicTime.now.advanced(by: limit)
         // Before the vCPUs, so that the guest does not stand still for what devices are at.
-        guard guest.pause(until: deadline) else { throw .devicesBusy }
+        guard guest.pause(until: .now.advanced(by: limit)) else { throw .devicesBusy }
         let order = control.give(.parked)
-        let late = awaitAcknowledgement(of: order, within: deadline.remaining)
+        // However long devices took: a disk that was slow leaves nobody short of time.
+        let late = awaitAcknowledgement(of: order, within: limit)
         guard late.isEmpty else { throw .pauseTimedOut(vcpus: late) }
         return vcpus.compactMap(\.leftRun).max() ?? .now
     }

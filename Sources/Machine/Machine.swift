@@ -92,6 +92,7 @@ package final class Machine: Sendable {
         devices: GuestDevices = GuestDevices()
     ) throws(MachineError) {
         let kind = try Self.checkedKind(of: description)
+        let assembly = try VirtioAssembly(description.virtio, devices)
         let count = try Self.checkedVCPUCount(of: description, memory)
         let cpuid = description.cpuid.map { CPUIDEntry($0) }
         guard cpuid.count <= 256 else { throw .cpuidEntryCount(cpuid.count) }
@@ -113,12 +114,7 @@ package final class Machine: Sendable {
                     try LinuxGuest(
                         virtualMachine,
                         console: console,
-                        bus: VirtioBus(
-                            description.virtio,
-                            devices,
-                            virtualMachine,
-                            MachineMemory(memory)
-                        )
+                        bus: VirtioBus(assembly, virtualMachine, MachineMemory(memory))
                     )
                 }
             if kind.hasControllers { try virtualMachine.createInterruptControllers() }
@@ -193,7 +189,8 @@ extension Machine {
         guard let kind = GuestKind(rawValue: description.guest) else {
             throw .unknownGuest(PeerText.word(description.guest))
         }
-        if let device = description.devices.first(where: { !kind.knows(part: $0) }) {
+        let virtio = description.virtio.isEmpty ? [] : [LinuxGuest.virtioPart]
+        if let device = (description.devices + virtio).first(where: { !kind.knows(part: $0) }) {
             throw .unknownDevice(PeerText.word(device))
         }
         return kind

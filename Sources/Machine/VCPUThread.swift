@@ -28,9 +28,10 @@ final class VCPUThread: Sendable {
 
     /// How long HLT lasts at most without interrupt controllers: nothing else would end it.
     private static let longestHalt = Duration.milliseconds(1)
-    /// Re-entries that completing one access to a port may take (string instructions take more
-    /// than one).
-    private static let mostCompletions = 64
+    /// Re-entries that completing one instruction may take: KVM emulates 1024 iterations of one on
+    /// strings before it looks at the immediate exit, each with a read and a write that may come in
+    /// pieces.
+    private static let mostCompletions = 1 << 13
 
     init(
         _ virtualCPU: VirtualCPU,
@@ -133,7 +134,7 @@ extension VCPUThread {
             while result == .goOn && control.order.value == order {
                 result = try handle(virtualCPU.run(), order, server)
             }
-            if result == .goOn { try completeAccess() }
+            if result == .goOn { result = try completeInstruction(order, server) }
         } catch {
             control.end(.failed(vcpu: virtualCPU.index, error))
             result = .over
@@ -195,13 +196,19 @@ extension VCPUThread {
         }
     }
 
-    /// Lets KVM finish the instruction that asked for a port, without running the next one.
+    /// Lets KVM finish the instruction that asked for a device, without running the next one.
     ///
-    /// Registers saved before that would repeat or lose the access.
-    private func completeAccess() throws(SystemError) {
+    /// Registers saved before that would repeat or lose the access. The instruction may ask for
+    /// more, which is answered as ever.
+    private func completeInstruction(
+        _ order: UInt32,
+        _ server: (any MemoryFaultServer)?
+    ) throws(SystemError) -> Continuation {
         virtualCPU.requestImmediateExit()
         for _ in 0..<Self.mostCompletions {
-            if try virtualCPU.run() == .interrupted { return }
+            let exit = try virtualCPU.run()
+            if exit == .interrupted { return .goOn }
+            if try handle(exit, order, server) == .over { return .over }
         }
         throw SystemError(code: EBUSY, operation: "completing I/O in ioctl(KVM_RUN)")
     }

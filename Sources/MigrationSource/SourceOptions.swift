@@ -7,7 +7,8 @@ package struct SourceOptions: Sendable {
     /// The longest wait, with the guest paused, for the destination to load the state; then the
     /// guest goes on here.
     package var loadLimit = Duration.seconds(10)
-    /// The longest wait for all vCPUs to leave KVM_RUN.
+    /// The longest wait for devices to be done with their requests, while the guest runs, and then
+    /// for all vCPUs to leave KVM_RUN.
     package var pauseLimit = Duration.seconds(5)
 
     /// The defaults.

@@ -160,6 +160,7 @@ struct ApusDestination: ParsableCommand {
         guard (0...64).contains(prefetch) else {
             throw ValidationError("--prefetch takes 0 to 64")
         }
+        try devices.validate(beside: console)
     }
 
     func run() throws {

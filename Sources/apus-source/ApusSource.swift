@@ -109,6 +109,7 @@ struct ApusSource: ParsableCommand {
         guard guest == .linux || (!hasEntropy && devices.isEmpty) else {
             throw ValidationError("--rng, --disk, --net and --virtio-console are for --guest linux")
         }
+        try devices.validate(beside: console)
         do {
             try walkerOptions.validate()
         } catch {

@@ -46,6 +46,7 @@ struct CommandLineTests {
         ["--no-such-flag"], ["stray"], ["--guest-working-set", "-1M"], ["--rng"],
         ["--disk", "/dev/null"], ["--net", "tap=x"], ["--virtio-console", "none"],
         ["--disk", "a,rw"], ["--net", "eth0"],
+        ["--guest", "linux", "--kernel", "/dev/null", "--virtio-console", "stdio"],
     ])
     func `a source with wrong flags says so and exits with 64`(flags: [String]) throws {
         let bench = try Bench()
@@ -69,7 +70,7 @@ struct CommandLineTests {
         ["--run-after", "-1s"], ["--run-after", "soon"], ["--backing", "disk"],
         ["--listen", "nonsense"], ["--no-such-flag"], ["stray"], ["--transport", "pigeon"],
         ["--disk", ",direct"], ["--net", "tap=x,mac=1"], ["--virtio-console", "tty"],
-        ["--connect", "tcp:127.0.0.1:1", "--transport", "ring"],
+        ["--connect", "tcp:127.0.0.1:1", "--transport", "ring"], ["--virtio-console", "stdio"],
     ])
     func `a destination with wrong flags says so and exits with 64`(flags: [String]) throws {
         let bench = try Bench()

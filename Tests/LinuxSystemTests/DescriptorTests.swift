@@ -51,6 +51,22 @@ import Testing
         }
     }
 
+    @Test(.timeLimit(.minutes(1)))
+    func `what is read once is bytes, nothing yet, or the end`() throws {
+        var ends: [CInt] = [-1, -1]
+        try #require(unsafe pipe(&ends) == 0)
+        let output = FileDescriptor(owning: ends[0])
+        do {
+            let input = FileDescriptor(owning: ends[1])
+            #expect(fcntl(output.rawValue, F_SETFL, O_NONBLOCK) == 0)
+            #expect(output.readOnce(limit: 8) == [])
+            #expect(input.writeOnce([1, 2, 3]) == 3)
+            #expect(output.readOnce(limit: 2) == [1, 2])
+            #expect(output.readOnce(limit: 2) == [3])
+        }
+        #expect(output.readOnce(limit: 8) == nil)
+    }
+
     @Test func `an unknown error number has a text`() {
         #expect(SystemError(code: 9999, operation: "call").description.hasPrefix("call: "))
         #expect(SystemError(code: 0, operation: "call").description.hasPrefix("call: "))

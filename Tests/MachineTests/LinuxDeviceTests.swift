@@ -17,14 +17,18 @@ struct `A guest with the devices of Linux`: ~Copyable {
         folder = TemporaryDirectory()
     }
 
-    private func booted(_ program: [UInt8], vCPUCount: Int = 1) throws -> Machine {
+    private func booted(
+        _ program: [UInt8],
+        vCPUCount: Int = 1,
+        console target: ConsoleTarget? = nil
+    ) throws -> Machine {
         let path = folder.file("kernel")
         try Data(SmallKernel.file(program)).write(to: URL(filePath: path))
         let layout = try GuestLayout.pc(byteCount: 16 << 20)
         let machine = try Machine(
             description: Machine.describe(.linux, layout: layout, vCPUCount: vCPUCount),
             memory: GuestRAM(layout: layout, backing: .anonymous),
-            console: .file(console)
+            console: target ?? .file(console)
         )
         try machine.boot(LinuxImage(kernel: path, initrd: nil, commandLine: ""))
         try machine.startThreads()
@@ -88,6 +92,20 @@ struct `A guest with the devices of Linux`: ~Copyable {
         _ = try machine.pause(within: .seconds(5))
         machine.stop()
         #expect(said.allSatisfy { $0 == 0x2E })
+    }
+
+    @Test func `ends in time although nobody reads its terminal`() throws {
+        let terminal = StalledTerminal()
+        let machine = try booted(
+            SmallKernel.out(0x2E, 0x3F8) + [0xEB, 0xF7],
+            console: .file(terminal.path)
+        )
+        let isFull = terminal.fillsUp()
+        #expect(isFull)
+        _ = try machine.pause(within: .seconds(5))
+        let start = MonotonicTime.now
+        machine.stop()
+        #expect(MonotonicTime.now.nanoseconds(since: start) < 10_000_000_000)
     }
 
     @Test func `has a second vCPU that waits, and can be paused and saved`() throws {

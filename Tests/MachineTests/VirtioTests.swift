@@ -65,29 +65,50 @@ struct `A machine with virtio devices`: ~Copyable {
             + [0x83, 0x3B, number, 0x75, 0xFB]
     }
 
-    /// A driver that has one buffer of 64 bytes filled, and powers off.
-    private static func driver(bufferAt address: UInt32, thenWait: [UInt8]) -> [UInt8] {
+    /// What a driver asks for: so many times the same, of one buffer.
+    private struct Request {
+        var queue: UInt32 = 0
+        var address = At.buffer
+        var byteCount: UInt32 = 64
+        var isWritable = true
+        var count: UInt32 = 1
+    }
+
+    /// A driver that makes its requests at once, waits, and powers off.
+    private static func driver(
+        _ request: Request = Request(),
+        thenWait: [UInt8]
+    ) -> [UInt8] {
         let set: [(UInt32, UInt32)] = [
             (1, 0x70), (3, 0x70), (0, 0x24), (0, 0x20), (1, 0x24), (1, 0x20), (11, 0x70),
-            (0, 0x30), (8, 0x38), (At.descriptors, 0x80), (0, 0x84), (At.available, 0x90),
-            (0, 0x94), (At.used, 0xA0), (0, 0xA4), (1, 0x44), (15, 0x70),
+            (request.queue, 0x30), (8, 0x38), (At.descriptors, 0x80), (0, 0x84),
+            (At.available, 0x90), (0, 0x94), (At.used, 0xA0), (0, 0xA4), (1, 0x44), (15, 0x70),
         ]
         var program: [UInt8] = set.flatMap { store($0.0, at: At.registers + $0.1) }
         let memory: [(UInt32, UInt32)] = [
-            (address, At.descriptors), (0, At.descriptors + 4), (64, At.descriptors + 8),
-            (2, At.descriptors + 12), (0, At.available + 4), (1 << 16, At.available),
+            (request.address, At.descriptors), (0, At.descriptors + 4),
+            (request.byteCount, At.descriptors + 8),
+            (request.isWritable ? 2 : 0, At.descriptors + 12),
+            // All entries of the available ring are zero, and so mean the first descriptor.
+            (request.count << 16, At.available),
         ]
         program += memory.flatMap { store($0.0, at: $0.1) }
-        return program + store(0, at: At.registers + 0x50) + thenWait + SmallKernel.powerOff
+        program += store(request.queue, at: At.registers + 0x50)
+        return program + thenWait + SmallKernel.powerOff
     }
 
-    private func run(_ program: [UInt8], _ devices: GuestDevices) throws -> Machine {
+    private func booted(_ program: [UInt8], _ devices: GuestDevices) throws -> Machine {
         let path = folder.file("kernel")
         try Data(SmallKernel.file(program)).write(to: URL(filePath: path))
         let machine = try made(devices)
         try machine.boot(LinuxImage(kernel: path, initrd: nil, commandLine: ""))
         try machine.startThreads()
         machine.resume()
+        return machine
+    }
+
+    private func run(_ program: [UInt8], _ devices: GuestDevices) throws -> Machine {
+        let machine = try booted(program, devices)
         #expect(Guests.wait { machine.ending != nil })
         return machine
     }
@@ -95,7 +116,7 @@ struct `A machine with virtio devices`: ~Copyable {
     @Test func `fills a guest's buffer, all by itself`() throws {
         let machine = try run(
             // Index 1 of the used ring, below it its flags, above it number and length.
-            Self.driver(bufferAt: At.buffer, thenWait: Self.wait(for: 64, at: At.used + 8)),
+            Self.driver(thenWait: Self.wait(for: 64, at: At.used + 8)),
             devices(hasEntropy: true)
         )
         #expect(machine.ending == .poweredOff)
@@ -107,11 +128,25 @@ struct `A machine with virtio devices`: ~Copyable {
         #expect(said.isEmpty)
     }
 
+    @Test func `is paused and ends in time although nobody reads its terminal`() throws {
+        let terminal = StalledTerminal()
+        var devices = try devices()
+        devices.console = .file(terminal.path)
+        let prints = Request(queue: 1, byteCount: 1 << 16, isWritable: false, count: 8)
+        let machine = try booted(Self.driver(prints, thenWait: SmallKernel.loop), devices)
+        let isFull = terminal.fillsUp()
+        #expect(isFull)
+        let start = MonotonicTime.now
+        _ = try machine.pause(within: .seconds(5))
+        machine.stop()
+        #expect(MonotonicTime.now.nanoseconds(since: start) < 10_000_000_000)
+    }
+
     @Test func `needs a reset after a guest's mistake, and says so`() throws {
         // InterruptStatus becomes 2: the device has changed.
         let machine = try run(
             Self.driver(
-                bufferAt: 0xC000_0000,
+                Request(address: 0xC000_0000),
                 thenWait: Self.wait(for: 2, at: At.registers + 0x60)
             ),
             devices(hasEntropy: true)
@@ -121,6 +156,37 @@ struct `A machine with virtio devices`: ~Copyable {
         let said = notes.withLock { $0 }
         #expect(said.first?.hasPrefix("rng-0 needs a reset: 64 bytes") == true)
         #expect(try machine.pausedState().devices.virtio[0].status == 0x4F)
+    }
+
+    /// What the first words of a source of random bytes are: magic, version, kind and vendor.
+    private static let firstRegisters: [UInt32] = [0x7472_6976, 2, 4, 0x5355_5041]
+
+    @Test(arguments: [UInt32(4), 512])
+    func `loses no access of an instruction that a pause interrupts`(wordCount: UInt32) throws {
+        func bytes(_ word: UInt32) -> [UInt8] {
+            (0..<4).map { UInt8(truncatingIfNeeded: word >> (8 * UInt32($0))) }
+        }
+        // Copies registers to memory, looks at the first of them, and begins again; powers off
+        // when one is wrong.
+        var program: [UInt8] = [0xBE] + bytes(At.registers)  // mov esi
+        program += [0xBF] + bytes(At.buffer)  // mov edi
+        program += [0xB9] + bytes(wordCount) + [0xF3, 0xA5]  // mov ecx; rep movsd
+        program += [0xBB] + bytes(At.buffer)  // mov ebx
+        var comparisons: [UInt8] = []
+        for (index, word) in Self.firstRegisters.enumerated().reversed() {
+            // cmp dword [rbx + 4 * index], word; jne to behind the jump to the beginning
+            comparisons =
+                [0x81, 0x7B, UInt8(4 * index)] + bytes(word)
+                + [0x75, UInt8(comparisons.count + 2)] + comparisons
+        }
+        program += comparisons
+        program += [0xEB, UInt8(truncatingIfNeeded: -(program.count + 2))] + SmallKernel.powerOff
+        let machine = try booted(program, devices(hasEntropy: true))
+        for _ in 0..<200 {
+            _ = try machine.pause(within: .seconds(5))
+            machine.resume()
+        }
+        #expect(machine.ending == nil)
     }
 
     @Test func `has state that comes out as it went in`() throws {
@@ -143,11 +209,12 @@ struct `A machine with virtio devices`: ~Copyable {
 
     /// What a careless or hostile peer may send.
     enum Damage: CaseIterable {
-        case fewDevices, manyQueues, unknownStatus, unknownInterrupt, unknownFeature
+        case noDevices, fewDevices, manyQueues, unknownStatus, unknownInterrupt, unknownFeature
         case impossibleSize, unaligned, largeIndex
 
         func apply(to state: inout [WireVirtioState]) {
             switch self {
+            case .noDevices: state = []
             case .fewDevices: state.removeLast()
             case .manyQueues: state[1].queues.append(WireVirtioQueueState())
             case .unknownStatus: state[1].status = 1 << 8
@@ -177,6 +244,11 @@ struct `A machine with virtio devices`: ~Copyable {
         }
     }
 
+    @Test func `has a state to rehearse with that could be loaded`() throws {
+        let machine = try made(devices(disk: disk("disk"), hasEntropy: true))
+        try machine.check(machine.blankState)
+    }
+
     @Test func `is not built with other disks than the guest has had`() throws {
         let path = try disk("disk")
         let machine = try made(devices(disk: path))
@@ -191,6 +263,22 @@ struct `A machine with virtio devices`: ~Copyable {
             }
             #expect(error.description.contains(cause), "\(error)")
             #expect(!error.description.contains("\n"))
+        }
+    }
+
+    @Test func `is not a walker, neither as it is described nor as it is connected here`() throws {
+        let layout = try GuestLayout.pc(byteCount: 16 << 20)
+        var description = try Machine.describe(layout: layout, vCPUCount: 1)
+        let error = try #require(throws: MachineError.self) {
+            try made(devices(disk: disk("disk")), from: description)
+        }
+        #expect(error.description.contains("devices of --disk"), "\(error)")
+        _ = try made(GuestDevices(), from: description)
+        var entropy = WireVirtioDevice()
+        entropy.entropy = WireEntropy()
+        description.virtio = [entropy]
+        #expect(throws: MachineError.unknownDevice("virtio")) {
+            try made(GuestDevices(), from: description)
         }
     }
 

@@ -4,11 +4,21 @@
 ///
 /// For one thread at a time; nothing waits.
 package protocol FramePort: Sendable {
-    /// Takes a frame that has arrived; nil when there is none.
-    func receive() -> [UInt8]?
+    /// Takes a frame that has arrived.
+    func receive() -> FrameArrival
 
     /// Sends a frame, which may be lost, as frames may.
     func send(_ frame: [UInt8])
+}
+
+/// What came of looking for a frame.
+package enum FrameArrival: Equatable, Sendable {
+    /// This one.
+    case frame([UInt8])
+    /// There is none yet.
+    case notYet
+    /// None will ever arrive any more.
+    case closed
 }
 
 /// An Ethernet address.

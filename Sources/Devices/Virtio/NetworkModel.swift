@@ -55,7 +55,13 @@ package struct NetworkModel<Port: FramePort>: VirtioModel {
     ) throws(VirtioDefect) -> ServiceOutcome {
         var attempt = ring
         guard let chain = try attempt.next(in: memory) else { return .idle }
-        guard let frame = port.receive() else { return .starved }
+        let frame: [UInt8]
+        switch port.receive() {
+        case .frame(let arrived): frame = arrived
+        case .notYet: return .starved
+        // Nothing to wait for: what it would come from says that it is ready for ever.
+        case .closed: return .idle
+        }
         var header = [UInt8](repeating: 0, count: Self.headerByteCount)
         header.store(UInt16(1), at: 10)  // one buffer
         let packet = header + frame

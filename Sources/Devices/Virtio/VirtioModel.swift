@@ -33,7 +33,7 @@ extension VirtioModel {
 
 /// What came of looking for a request.
 package enum ServiceOutcome: Equatable, Sendable {
-    /// There is none.
+    /// There is none, or nothing will ever come to serve it with.
     case idle
     /// There is one, and nothing yet to serve it with.
     case starved

@@ -91,7 +91,12 @@ package struct VirtioRegisters: Equatable, Sendable {
 
     /// Whether a write stops queues, which is not possible while one of them is served.
     package func stopsQueues(_ value: UInt32, to offset: UInt64) -> Bool {
-        (offset == Register.status || offset == Register.queueReady) && value == 0
+        switch offset {
+        case Register.status: value == 0
+        // Of this one only the lowest bit counts.
+        case Register.queueReady: value & 1 == 0
+        default: false
+        }
     }
 
     /// The guest writes a register.

@@ -51,23 +51,26 @@ struct ConsoleEnd: Sendable {
         client = Held(socket)
     }
 
-    /// Writes what can be written without waiting.
+    /// Writes what can be written now, when the output descriptor is ready.
     ///
-    /// - Returns: How many bytes are done with, because they were taken or nobody will take them.
-    mutating func write(_ bytes: some Collection<UInt8>) -> Int {
-        if let count = output?.value.writeOnce(bytes) { return count }
-        if let count = client?.value.sendNow(bytes) { return count }
-        client = nil
-        return bytes.count
+    /// A terminal that has too little room waits all the same: not for who holds a lock.
+    ///
+    /// - Returns: How many bytes were taken; nil when nobody will ever take them.
+    func write(_ bytes: some Collection<UInt8>) -> Int? {
+        if let output { return output.value.writeOnce(bytes) }
+        return client?.value.sendNow(bytes)
     }
+
+    /// Makes room for another client.
+    mutating func dropClient() { client = nil }
 
     /// Reads what is there, when the input descriptor is ready.
     mutating func read(limit: Int) -> [UInt8] {
         if let input {
-            let bytes = input.value.readOnce(limit: limit)
+            if let bytes = input.value.readOnce(limit: limit) { return bytes }
             // The end: a poll set would find it ready for ever.
-            if bytes.isEmpty { self.input = nil }
-            return bytes
+            self.input = nil
+            return []
         }
         var bytes = [UInt8](repeating: 0, count: limit)
         let outcome = unsafe bytes.withUnsafeMutableBytes { buffer in

@@ -14,8 +14,6 @@ final class SerialLine: Sendable {
     static let port: UInt16 = 0x3F8
     private static let interrupt: UInt32 = 4
     private static let bufferByteCount = 1 << 16
-    /// How long the last output may take when the machine is stopped.
-    private static let lastOutputLimit = Duration.seconds(1)
 
     private struct Line {
         var port = SerialPort()
@@ -23,12 +21,13 @@ final class SerialLine: Sendable {
         /// Written by the guest, not yet taken by the other end.
         var output: [UInt8] = []
         var takesInput = false
-        var isStopping = false
+        /// Set when the thread is to end: by then at the latest.
+        var deadline: MonotonicTime?
     }
 
     private let line = Locked(Line())
     private let end: ConsoleEnd
-    private let thread = Locked<Thread?>(nil)
+    private let thread = ConsoleThread()
     /// There is output, room for input, or an order to stop.
     private let work: EventFD
     private let virtualMachine: VirtualMachine
@@ -101,41 +100,34 @@ final class SerialLine: Sendable {
 extension SerialLine {
     /// Starts the thread, once.
     func start() throws(SystemError) {
-        try thread.withLock { (slot: inout Thread?) throws(SystemError) in
-            guard slot == nil else { return }
-            slot = try Thread(name: "console") { [self] in carry() }
-        }
+        try thread.start("console") { [self] in carry() }
     }
 
     /// Ends the thread when it has written what there is, or after a second.
     func stop() {
-        line.withLock { $0.isStopping = true }
+        let deadline = MonotonicTime.now.advanced(by: ConsoleThread.lastOutputLimit)
+        line.withLock { $0.deadline = deadline }
         work.signal()
-        guard let running = thread.withLock({ $0.take() }) else { return }
-        running.join()
+        thread.join(by: deadline)
     }
 
     /// Body of the thread.
     private func carry() {
         var end = end
-        var deadline: MonotonicTime?
         while true {
             if !end.takesOutput { dropOutput() }
-            let (hasOutput, room, isStopping) = line.withLock { line in
+            let (hasOutput, room, deadline) = line.withLock { line in
                 let room = line.takesInput ? line.port.receiveRoom : 0
-                return (!line.output.isEmpty, room, line.isStopping)
+                return (!line.output.isEmpty, room, line.deadline)
             }
-            if isStopping {
-                deadline = deadline ?? .now.advanced(by: Self.lastOutputLimit)
-                if !hasOutput || deadline.map({ .now >= $0 }) == true { return }
-            }
+            if let deadline, !hasOutput || .now >= deadline { return }
             let ready = waitUntilReady(
                 readable: [
                     work.rawDescriptor, room > 0 ? end.inputDescriptor : -1,
                     end.arrivalDescriptor,
                 ],
                 writable: hasOutput ? end.outputDescriptor : -1,
-                timeout: isStopping ? .milliseconds(50) : nil
+                timeout: deadline?.remaining
             )
             if ready.readable[0] { work.clear() }
             if ready.readable[2] { end.acceptClient() }
@@ -159,9 +151,10 @@ extension SerialLine {
     private func writeOut(to end: inout ConsoleEnd) {
         let pending = line.withLock { $0.output }
         let count = end.write(pending)
+        if count == nil { end.dropClient() }
         line.withLock { line in
             // Only this thread removes, so those bytes are still the first.
-            line.output.removeFirst(min(count, line.output.count))
+            line.output.removeFirst(count ?? pending.count)
             update(&line)
         }
     }

@@ -60,7 +60,8 @@ extension Machine {
         }
     }
 
-    /// A state of this machine's shape, of zeros: to rehearse with what is done to one.
+    /// A state of this machine's shape, to rehearse with what is done to one: of zeros, but for what
+    /// devices hold, which they say at any time.
     package var blankState: WireMachineState {
         var vcpu = WireVCPUState()
         for structure in StateStructure.allCases {
@@ -82,6 +83,7 @@ extension Machine {
                 state.devices.controllers[structure] = Data(count: structure.byteCount)
             }
         }
+        guest.save(to: &state)
         return state
     }
 

@@ -12,6 +12,8 @@ package enum StateDefect: Error, Equatable, Sendable, CustomStringConvertible {
     case controllerSize(field: String, found: Int, expected: Int)
     /// A value of a device that does not exist.
     case deviceValue(field: String, found: UInt64)
+    /// Not one state for each virtio device.
+    case virtioCount(found: Int, expected: Int)
     /// A part that must not be left out, and that this program does not know.
     case unknownPart(String)
     /// A value that does not exist.
@@ -34,6 +36,8 @@ package enum StateDefect: Error, Equatable, Sendable, CustomStringConvertible {
             "'\(field)' has \(found) bytes where \(expected) are due"
         case .deviceValue(let field, let found):
             "'\(field)' has the impossible value \(found)"
+        case .virtioCount(let found, let expected):
+            "it has \(found) virtio devices, the machine has \(expected)"
         case .unknownPart(let name):
             "it has a part '\(name)', which is unknown here; use the source's version of this "
                 + "program"

@@ -15,19 +15,18 @@ final class ConsoleCarrier: ConsoleStream {
         var output: [UInt8] = []
         /// Whether the guest waits for input.
         var isWanted = false
-        var isStopping = false
+        /// Set when the thread is to end: by then at the latest.
+        var deadline: MonotonicTime?
     }
 
     private let carriage: Locked<Carriage>
-    private let thread = Locked<Thread?>(nil)
+    private let thread = ConsoleThread()
     /// Tells this thread: there is output, a wish for input, or an order to stop.
     private let work: EventFD
     /// Tells the device: there is input, or room for output.
     private let device: EventFD
 
     private static let bufferByteCount = 2 * ConsoleModel<ConsoleCarrier>.mostOutputBytes
-    /// How long the last output may take when the machine is stopped.
-    private static let lastOutputLimit = Duration.seconds(1)
 
     init(_ target: ConsoleTarget, signalling device: EventFD) throws(SystemError) {
         carriage = Locked(Carriage(end: try ConsoleEnd(target)))
@@ -60,50 +59,50 @@ final class ConsoleCarrier: ConsoleStream {
 
     /// Starts the thread, once.
     func start() throws(SystemError) {
-        try thread.withLock { (slot: inout Thread?) throws(SystemError) in
-            guard slot == nil else { return }
-            slot = try Thread(name: "virtio-console") { [self] in carry() }
-        }
+        try thread.start("virtio-console") { [self] in carry() }
     }
 
     /// Ends the thread when it has written what there is, or after a second.
     func stop() {
-        carriage.withLock { $0.isStopping = true }
+        let deadline = MonotonicTime.now.advanced(by: ConsoleThread.lastOutputLimit)
+        carriage.withLock { $0.deadline = deadline }
         work.signal()
-        guard let running = thread.withLock({ $0.take() }) else { return }
-        running.join()
+        thread.join(by: deadline)
     }
 
     /// Body of the thread.
     private func carry() {
-        var deadline: MonotonicTime?
         while true {
             let now = carriage.withLock { $0 }
-            if now.isStopping {
-                deadline = deadline ?? .now.advanced(by: Self.lastOutputLimit)
-                if now.output.isEmpty || deadline.map({ .now >= $0 }) == true { return }
-            }
+            if let deadline = now.deadline, now.output.isEmpty || .now >= deadline { return }
             let ready = waitUntilReady(
                 readable: [
                     work.rawDescriptor, now.isWanted ? now.end.inputDescriptor : -1,
                     now.end.arrivalDescriptor,
                 ],
                 writable: now.output.isEmpty ? -1 : now.end.outputDescriptor,
-                timeout: now.isStopping ? .milliseconds(50) : nil
+                timeout: now.deadline?.remaining
             )
             if ready.readable[0] { work.clear() }
-            let concernsDevice = carriage.withLock { carriage in
+            if ready.isWritable { writeOut(now) }
+            carriage.withLock { carriage in
                 if ready.readable[2] { carriage.end.acceptClient() }
-                if ready.isWritable {
-                    let count = carriage.end.write(carriage.output)
-                    carriage.output.removeFirst(min(count, carriage.output.count))
-                }
                 if !carriage.end.takesOutput { carriage.output = [] }
                 // It reads for itself, and says again when it wants more.
                 if ready.readable[1] { carriage.isWanted = false }
-                return ready.readable[1] || ready.isWritable
             }
-            if concernsDevice { device.signal() }
+            if ready.readable[1] || ready.isWritable { device.signal() }
+        }
+    }
+
+    /// Writes outside the lock: a write may block, and the device does not wait for that.
+    private func writeOut(_ now: Carriage) {
+        let count = now.end.write(now.output)
+        carriage.withLock { carriage in
+            // Only this thread takes clients and removes output: it is the same client, unless it
+            // has gone already, and those bytes are still the first.
+            if count == nil { carriage.end.dropClient() }
+            carriage.output.removeFirst(count ?? now.output.count)
         }
     }
 }

@@ -9,8 +9,10 @@ internal import MigrationWire
 /// Builds virtio devices from what the guest sees of them and what they are connected to here,
 /// which have to fit.
 struct VirtioAssembly {
-    private let descriptions: [WireVirtioDevice]
-    private let choices: GuestDevices
+    /// What the guest sees.
+    let descriptions: [WireVirtioDevice]
+    /// What they are connected to here.
+    let choices: GuestDevices
 
     /// Checks that there are as many of each kind as were chosen.
     ///
@@ -90,7 +92,8 @@ struct VirtioAssembly {
                 )
             }
             let tap = try TapInterface(choice.tap)
-            let model = NetworkModel(address, port: tap)
+            let port = GuestNetwork(tap, named: choice.tap, note: choices.note)
+            let model = NetworkModel(address, port: port)
             return VirtioDevice(model, wiring, input: tap.rawDescriptor)
         case nil:
             throw MachineError.devices(.impossible("a device of an unknown kind"))
@@ -126,8 +129,6 @@ struct VirtioAssembly {
         }
     }
 }
-
-extension TapInterface: FramePort {}
 
 extension WireVirtioDevice {
     init(_ kind: OneOf_Kind) {

@@ -24,20 +24,17 @@ final class VirtioBus: Sendable {
     /// Opens what devices are connected to and builds them.
     ///
     /// - Parameters:
-    ///   - descriptions: What the guest sees; may come from a peer.
-    ///   - choices: What they are connected to here.
+    ///   - assembly: Of all devices.
     ///   - virtualMachine: Whose interrupt lines they have.
     ///   - memory: The guest's.
     /// - Throws: ``MachineError``, and ``SystemError`` of what cannot be opened.
     init(
-        _ descriptions: [WireVirtioDevice],
-        _ choices: GuestDevices,
+        _ assembly: VirtioAssembly,
         _ virtualMachine: VirtualMachine,
         _ memory: MachineMemory
     ) throws {
         self.memory = memory
-        let assembly = try VirtioAssembly(descriptions, choices)
-        devices = try descriptions.indices.map { index in
+        devices = try assembly.descriptions.indices.map { index in
             let work = try EventFD()
             // Spares the way out to this process; where KVM cannot do it, the access comes here.
             try? virtualMachine.signal(
@@ -48,9 +45,9 @@ final class VirtioBus: Sendable {
                 virtualMachine: virtualMachine,
                 memory: memory,
                 interruptLine: Self.lines[index],
-                name: "\(descriptions[index].name)-\(index)",
+                name: "\(assembly.descriptions[index].name)-\(index)",
                 work: work,
-                note: choices.note
+                note: assembly.choices.note
             )
             return try assembly.device(index, wiring)
         }
@@ -91,12 +88,16 @@ final class VirtioBus: Sendable {
         for device in devices { device.resume() }
     }
 
-    /// Drains all devices.
+    /// Drains all devices: disks before the others, which go on while a slow one flushes.
     ///
     /// - Returns: Whether they are in time.
     func pause(until deadline: MonotonicTime) -> Bool {
-        for device in devices { device.beginPause() }
-        return devices.allSatisfy { $0.isDrained(until: deadline) }
+        let disks = devices.filter { $0.identity.kind == .block }
+        let others = devices.filter { $0.identity.kind != .block }
+        return [disks, others].allSatisfy { devices in
+            for device in devices { device.beginPause() }
+            return devices.allSatisfy { $0.isDrained(until: deadline) }
+        }
     }
 
     /// Guest memory is not to be trusted from now on: see ``MachineMemory/close()``.
@@ -113,10 +114,10 @@ final class VirtioBus: Sendable {
 
     /// Looks at what a peer says that they hold.
     func check(_ states: [WireVirtioState]) throws(StateDefect) {
-        // Of an older source, or none at all: as after a reset.
-        guard !states.isEmpty else { return }
+        // None is no state of a device that was described: its driver would wait for ever for one
+        // that has forgotten it.
         guard states.count == devices.count else {
-            throw .deviceValue(field: "virtio", found: UInt64(states.count))
+            throw .virtioCount(found: states.count, expected: devices.count)
         }
         for (state, device) in zip(states, devices) {
             _ = try VirtioState(state, of: device.identity)

@@ -6,9 +6,13 @@ import Testing
 private final class FakePort: FramePort, @unchecked Sendable {
     // Sendable: a test has one thread.
     var arriving: [[UInt8]] = []
+    var isClosed = false
     var sent: [[UInt8]] = []
 
-    func receive() -> [UInt8]? { arriving.isEmpty ? nil : arriving.removeFirst() }
+    func receive() -> FrameArrival {
+        if !arriving.isEmpty { return .frame(arriving.removeFirst()) }
+        return isClosed ? .closed : .notYet
+    }
     func send(_ frame: [UInt8]) { sent.append(frame) }
 }
 
@@ -49,6 +53,14 @@ struct `A virtio network card` {
         driver.offer([.init(address: 0x4000, byteCount: 1526, isWritable: true)])
         #expect(try serve(0) == .starved)
         #expect(driver.queue.state.nextAvailable == 1)
+    }
+
+    @Test mutating func `waits for nothing once it is plugged in nowhere`() throws {
+        port.isClosed = true
+        driver.offer([.init(address: 0x4000, byteCount: 1526, isWritable: true)])
+        #expect(try serve(0) == .idle)
+        #expect(driver.queue.state.nextAvailable == 0)
+        #expect(driver.usedIndex == 0)
     }
 
     @Test mutating func `loses a frame that does not fit, and keeps the buffer`() throws {

@@ -71,6 +71,19 @@ struct `Registers of a virtio device` {
         )
     }
 
+    @Test(
+        arguments: [
+            (At.status, 0), (At.status, 15), (At.queueReady, 0), (At.queueReady, 1),
+            (At.queueReady, 2), (At.queueReady, 3), (0x50, 0), (0x30, 0),
+        ] as [(UInt64, UInt32)]
+    )
+    mutating func `know which writes stop a queue`(offset: UInt64, value: UInt32) {
+        _ = setUp()
+        let stops = registers.stopsQueues(value, to: offset)
+        _ = registers.write(value, to: offset)
+        #expect(stops == (registers.liveQueue(0) == nil))
+    }
+
     @Test mutating func `keep an interrupt until it is acknowledged`() {
         _ = setUp()
         guard let queue = registers.liveQueue(0) else {
