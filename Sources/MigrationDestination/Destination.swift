@@ -111,12 +111,13 @@ package final class Destination {
         hello.pageByteCount = UInt32(GuestPage.byteCount)
         hello.bootIdentity = Host.bootIdentity
         try control.send(.hello(hello))
-        guard
-            case .welcome(let welcome) = try control.receive(
-                within: options.answerLimit,
-                atMost: WireLimits.welcomeByteCount
-            )
-        else { throw control.violation(.unexpectedMessage("other", expected: "welcome")) }
+        let first = try control.receive(
+            within: options.answerLimit,
+            atMost: WireLimits.welcomeByteCount
+        )
+        guard case .welcome(let welcome) = first else {
+            throw control.violation(.unexpectedMessage(first.name, expected: "welcome"))
+        }
         let (key, layout) = try check(welcome, control)
         clocks = Host.isThisBoot(welcome.bootIdentity) ? .same : .unrelated
         account = FaultAccount(clocks: clocks)
@@ -155,7 +156,8 @@ package final class Destination {
             prepared.downtimeLimitUs = options.downtimeLimit.wholeNanoseconds / 1000
             prepared.allBeforeRun = options.mode == .precopy
             prepared.precopyBytesPerSecond = options.precopyBytesPerSecond ?? 0
-            memory.rounds.open()
+            // Without a round the stream begins behind the state, which may be read after it.
+            if options.precopyRounds > 0 { memory.rounds.open() }
             precopyBegan = .now
             become(.precopy)
         }
@@ -188,8 +190,9 @@ package final class Destination {
         if clocks == .same { machine.continueHeartbeats(from: sourceHeartbeats) }
         timeline.mark(\.stateLoaded)
         try control.send(.loaded(WireLoaded()))
-        guard case .run(let run) = try control.receive(within: options.answerLimit) else {
-            throw control.violation(.unexpectedMessage("other", expected: "run"))
+        let order = try control.receive(within: options.answerLimit)
+        guard case .run(let run) = order else {
+            throw control.violation(.unexpectedMessage(order.name, expected: "run"))
         }
         // The commit point: from here on the guest is this side's.
         machine.resume()
@@ -329,8 +332,9 @@ package final class Destination {
         try control.send(.done(done))
         // The source reads all pages once more that came in rounds: a second for each GiB.
         let limit = options.answerLimit + .seconds(totals.precopied >> 18)
-        guard case .doneAck(let ack) = try control.receive(within: limit) else {
-            throw control.violation(.unexpectedMessage("other", expected: "done_ack"))
+        let last = try control.receive(within: limit)
+        guard case .doneAck(let ack) = last else {
+            throw control.violation(.unexpectedMessage(last.name, expected: "done_ack"))
         }
         confirmation = ack
         timeline.mark(\.done)

@@ -31,7 +31,8 @@ package final class IncomingRounds: Sendable {
     /// Frames that have come in rounds.
     var frameCount: Int { frames.load(ordering: .relaxed) }
 
-    /// Whether pages may come in rounds, and in no other way.
+    /// Whether pages may come in rounds, and so in no other way: what may still be discarded must
+    /// not be counted, or claimed, as what has come to stay.
     var areOpen: Bool { isOpen.load(ordering: .acquiring) }
 
     /// From now on pages may come in rounds.

@@ -19,10 +19,9 @@ package func receiveStream(on lane: any Lane, into memory: IncomingMemory) {
             case .pages:
                 let arrival: IncomingMemory.Arrival =
                     switch unsafe frame.header.token {
+                    case FrameHeader.streamToken: .stream
+                    case FrameHeader.prefetchToken: .prefetch
                     case FrameHeader.precopyToken: .round
-                    // Not while pages may be discarded: one of these would be taken for one of them.
-                    case FrameHeader.streamToken where !memory.rounds.areOpen: .stream
-                    case FrameHeader.prefetchToken where !memory.rounds.areOpen: .prefetch
                     case let token:
                         throw MigrationError.lane(unsafe reader.violation(.token(token), in: frame))
                     }
@@ -35,6 +34,7 @@ package func receiveStream(on lane: any Lane, into memory: IncomingMemory) {
                     }
                     unsafe try install(frame, arrival, with: &installer, reader, memory)
                 } else {
+                    unsafe try checkDue(frame, reader, memory)
                     unsafe try install(frame, arrival, with: &installer, reader, memory)
                 }
             case .endOfRound:
@@ -46,6 +46,7 @@ package func receiveStream(on lane: any Lane, into memory: IncomingMemory) {
                 }
                 round = number
             case .endOfStream:
+                unsafe try checkDue(frame, reader, memory)
                 memory.countStreamEnd()
                 return
             case .requests:
@@ -129,6 +130,7 @@ struct AnswerReceiver: ~Copyable {
             throw .lane(unsafe reader.violation(.kind(header.kind.rawValue), in: frame))
         }
         let received = isStamped ? MonotonicTime.now : nil
+        unsafe try checkDue(frame, reader, memory)
         unsafe try install(frame, .answer, with: &installer, reader, memory)
         memory.countAnswers(pages: header.entryCount)
         return Answer(
@@ -145,6 +147,18 @@ private func next(_ reader: inout FrameReader) throws(MigrationError) -> Frame {
         return unsafe try reader.next()
     } catch {
         throw .lane(error)
+    }
+}
+
+/// Refuses what is no part of a round as long as there may be rounds.
+private func checkDue(
+    _ frame: Frame,
+    _ reader: borrowing FrameReader,
+    _ memory: IncomingMemory
+) throws(MigrationError) {
+    guard !memory.rounds.areOpen else {
+        let kind = unsafe frame.header.kind.rawValue
+        throw .lane(unsafe reader.violation(.early(kind: kind), in: frame))
     }
 }
 

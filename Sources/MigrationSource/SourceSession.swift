@@ -99,8 +99,9 @@ final class SourceSession {
 
     /// Handshake and lanes; the guest runs.
     private func prepare() throws(MigrationError) {
-        guard case .hello(let hello) = try control.receive(within: LaneOpening.limit) else {
-            throw control.violation(.unexpectedMessage("other", expected: "hello"))
+        let first = try control.receive(within: LaneOpening.limit)
+        guard case .hello(let hello) = first else {
+            throw control.violation(.unexpectedMessage(first.name, expected: "hello"))
         }
         guard hello.pageByteCount == UInt32(GuestPage.byteCount) else {
             throw .refused(
@@ -174,8 +175,9 @@ final class SourceSession {
         }
 
         try awaitLoaded()
-        guard case .loaded = try control.receive(within: options.loadLimit) else {
-            throw control.violation(.unexpectedMessage("other", expected: "loaded"))
+        let answer = try control.receive(within: options.loadLimit)
+        guard case .loaded = answer else {
+            throw control.violation(.unexpectedMessage(answer.name, expected: "loaded"))
         }
         try checkPeerIsAlive()
         var run = WireRun()

@@ -39,6 +39,8 @@ package enum FrameDefect: Error, Equatable, Sendable, CustomStringConvertible {
     case field(String)
     /// A page to be discarded that has not come, or comes no more.
     case discard(page: UInt64)
+    /// Pages, or the end of the stream, where only rounds may bring something.
+    case early(kind: UInt8)
     /// The end of a precopy round that is not the one under way.
     case round(found: UInt64)
     /// Every page is said to have arrived, but some were never sent.
@@ -74,6 +76,7 @@ package enum FrameDefect: Error, Equatable, Sendable, CustomStringConvertible {
             "message '\(found)' where '\(expected)' was due"
         case .field(let name): "field '\(name)' has a value that is not allowed"
         case .discard(let page): "page \(page) cannot be discarded"
+        case .early(let kind): "frame of kind \(kind) before 'state', outside of any round"
         case .round(let found): "the end of round \(found), which is not under way"
         case .unsentPages(let count): "'done' although \(count) pages were never sent"
         case .missingPages(let count): "the stream ended with \(count) pages missing"

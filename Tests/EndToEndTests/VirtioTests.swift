@@ -8,24 +8,55 @@ import Testing
 
 /// Linux guests with virtio devices.
 extension EndToEndTests.LinuxGuests {
-    @Test func `a guest that writes durable records moves with its disk, none is lost`() throws {
+    /// A machine with disks.
+    struct DiskShape: CustomTestStringConvertible, Sendable {
+        let vCPUs: Int
+        /// How `--disk` opens the disk that is written.
+        let options: String
+        /// Whether there is a second disk, which cannot be written.
+        let hasLibrary: Bool
+        var testDescription: String {
+            "\(vCPUs) vCPUs\(options)\(hasLibrary ? ", and one to read" : "")"
+        }
+
+        static let all = [
+            DiskShape(vCPUs: 1, options: "", hasLibrary: false),
+            DiskShape(vCPUs: 2, options: ",direct", hasLibrary: true),
+        ]
+    }
+
+    @Test(arguments: DiskShape.all)
+    func `a guest that writes durable records moves with its disks, and none is lost`(
+        shape: DiskShape
+    ) throws {
         let (before, after) = (bench.folder.file("console"), bench.folder.file("console"))
         let (first, second) = (bench.folder.file("hvc"), bench.folder.file("hvc"))
         let disk = try RecordDisk(bench.folder.file("disk"), byteCount: 64 << 20)
         let other = try RecordDisk(bench.folder.file("disk"), byteCount: 1 << 20)
+        // A device of large blocks minds what O_DIRECT demands; a file in memory does not.
+        let device = shape.options.isEmpty ? nil : try LoopDevice(disk.path, blockByteCount: 4096)
+        var disks = ["--disk", (device?.path ?? disk.path) + shape.options]
+        if shape.hasLibrary {
+            let library = try RecordDisk(bench.folder.file("disk"), byteCount: 1 << 18)
+            try library.fill()
+            disks += ["--disk", library.path + ",readonly"]
+        }
         let source = try bench.source(
             memory: "128M",
-            guest.flags(console: before, "memory=4 disk=1 hvc=1")
-                + ["--rng", "--disk", disk.path, "--virtio-console", "unix:\(first)"]
+            vCPUs: shape.vCPUs,
+            guest.flags(
+                console: before,
+                "memory=4 disk=1 hvc=1\(shape.hasLibrary ? " library=1" : "")"
+            ) + ["--rng", "--virtio-console", "unix:\(first)"] + disks
         )
         try LinuxGuest.wait(for: "records") {
-            RecordDisk.durableCount(before) > 20 || !source.isRunning
+            RecordDisk.count("durable", before) > 20 || !source.isRunning
         }
 
         // With another disk nobody gets the guest, which does not stand still for it.
         let refused = try bench.destination(
             to: source.address(),
-            ["--disk", other.path, "--virtio-console", "none"]
+            ["--disk", other.path + shape.options, "--virtio-console", "none"] + disks.dropFirst(2)
         )
         #expect(try refused.waitForEnd() == .exited(10), "\(refused.log)")
         #expect(refused.log.contains("give the same disk"), "\(refused.log)")
@@ -34,9 +65,9 @@ extension EndToEndTests.LinuxGuests {
         let destination = try bench.destination(
             to: source.address(),
             [
-                "--disk", disk.path, "--virtio-console", "unix:\(second)", "--console",
-                "file:\(after)", "--listen", bench.folder.address(),
-            ]
+                "--virtio-console", "unix:\(second)", "--console", "file:\(after)", "--listen",
+                bench.folder.address(),
+            ] + disks
         )
         _ = try destination.address(within: 120)
         let atArrival = LinuxGuest.reports(after).count
@@ -51,13 +82,14 @@ extension EndToEndTests.LinuxGuests {
         #expect(try destination.end(by: SIGTERM) == .exited(0), "\(destination.log)")
         try expectSuccess(from: source, to: destination)
 
-        let moved = RecordDisk.durableCount(before)
-        let said = RecordDisk.durableCount(after)
         let text = LinuxGuest.text(before) + LinuxGuest.text(after)
-        #expect(said > moved, "\(text)")
+        for kind in shape.hasLibrary ? ["durable", "read"] : ["durable"] {
+            let moved = RecordDisk.count(kind, before)
+            #expect(RecordDisk.count(kind, after) > moved, "\(text)")
+        }
         #expect(!text.contains("CORRUPTION"), "\(text)")
         for log in [source.log, destination.log] { #expect(!log.contains("needs a reset")) }
-        try disk.expectRecords(atLeast: said)
+        try disk.expectRecords(atLeast: RecordDisk.count("durable", after))
     }
 
     @Test(.enabled(if: NetworkPair.isWanted, "needs root and network namespaces"))
@@ -66,6 +98,7 @@ extension EndToEndTests.LinuxGuests {
         let (before, after) = (bench.folder.file("console"), bench.folder.file("console"))
         let source = try bench.source(
             memory: "128M",
+            vCPUs: 2,
             guest.flags(console: before, "memory=4 answer=\(network.guestAddress)")
                 + ["--net", "tap=\(network.taps[0])"],
             through: network.inside
@@ -117,8 +150,25 @@ private struct RecordDisk {
         try file.close()
     }
 
-    /// How many records are durable, as the file of a console says last.
-    static func durableCount(_ console: String) -> Int {
+    /// Writes the first record to the first slot, and so on.
+    func fill() throws {
+        var bytes = Data()
+        for number in 0..<UInt64(slots) {
+            for word in 0..<UInt64(Self.recordByteCount / 8) {
+                let value = word == 0 ? number : Self.base(of: number) ^ word
+                unsafe withUnsafeBytes(of: value) { unsafe bytes.append(contentsOf: $0) }
+            }
+        }
+        try bytes.write(to: URL(filePath: path))
+    }
+
+    /// What the words of a record are made of, but for the first.
+    private static func base(of number: UInt64) -> UInt64 {
+        (1 << 48) &* 0x9E37_79B9_7F4A_7C15 ^ number &* 0xBF58_476D_1CE4_E5B9
+    }
+
+    /// How many records are durable, or have been read, as the file of a console says last.
+    static func count(_ kind: String, _ console: String) -> Int {
         let lines = LinuxGuest.text(console).split(
             separator: "\n",
             omittingEmptySubsequences: false
@@ -126,7 +176,7 @@ private struct RecordDisk {
         .dropLast()
         return lines.compactMap { line -> Int? in
             let words = line.split(separator: " ")
-            guard words.count == 4, words[2] == "records", words[3] == "durable" else { return nil }
+            guard words.count == 4, words[2] == "records", words[3] == kind else { return nil }
             return Int(words[1])
         }
         .last ?? 0
@@ -148,8 +198,7 @@ private struct RecordDisk {
             let number = words[0]
             numbers.append(number)
             #expect(number % UInt64(slots) == UInt64(slot), "slot \(slot) has \(number)")
-            let base =
-                (1 << 48 as UInt64) &* 0x9E37_79B9_7F4A_7C15 ^ number &* 0xBF58_476D_1CE4_E5B9
+            let base = Self.base(of: number)
             let isWhole = (1..<words.count).allSatisfy { words[$0] == base ^ UInt64($0) }
             #expect(isWhole, "record \(number) is torn")
         }
@@ -158,6 +207,22 @@ private struct RecordDisk {
         // All of them, or the last as many as there are slots.
         let expected = UInt64(max(0, newest - slots))..<UInt64(newest)
         #expect(numbers.sorted() == Array(expected))
+    }
+}
+
+/// A block device that keeps what it has in a file; removed with the object.
+private final class LoopDevice {
+    let path: String
+
+    init(_ file: String, blockByteCount: Int) throws {
+        let words = ["losetup", "--find", "--show", "--sector-size", "\(blockByteCount)", file]
+        let result = Command.run(words)
+        guard result.code == 0 else { throw ProcessFailure("losetup: \(result.text)") }
+        path = result.text.split(separator: "\n").last.map { String($0) } ?? ""
+    }
+
+    deinit {
+        _ = Command.run(["losetup", "--detach", path])
     }
 }
 

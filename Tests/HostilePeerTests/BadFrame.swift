@@ -111,9 +111,6 @@ struct BadFrame: CustomTestStringConvertible, Sendable {
 
     /// A first frame with one page.
     private static func single(page: UInt64, encoding: UInt8, _ contents: [UInt8]) -> [UInt8] {
-        var entry = [UInt8](repeating: 0, count: 16)
-        entry[12] = encoding
-        return RawBytes.header(kind: 2, entries: 1, payload: UInt32(contents.count))
-            + entry.with(page, at: 0).with(UInt32(contents.count), at: 8) + contents
+        RawBytes.page(page, .init(encoding: encoding, bytes: contents))
     }
 }

@@ -59,4 +59,42 @@ enum RawBytes {
         entry[8] = requestClass
         return header(kind: 1, entries: 1, sequence: sequence, token: 7) + entry.with(page, at: 0)
     }
+
+    /// A frame of one page.
+    static func page(
+        _ number: UInt64,
+        _ contents: EncodedPage,
+        sequence: UInt64 = 0,
+        token: UInt64 = 0
+    ) -> [UInt8] {
+        var entry = [UInt8](repeating: 0, count: 16)
+        entry[12] = contents.encoding
+        let count = UInt32(contents.bytes.count)
+        return header(kind: 2, entries: 1, payload: count, sequence: sequence, token: token)
+            + entry.with(number, at: 0).with(count, at: 8) + contents.bytes
+    }
+
+    /// A page as a frame has it.
+    struct EncodedPage: Sendable {
+        var encoding: UInt8
+        var bytes: [UInt8]
+
+        static let zero = EncodedPage(encoding: 0, bytes: [])
+    }
+
+    /// What a frame of pages has of one of them.
+    static func contents(of page: UInt64, in frame: [UInt8]) -> EncodedPage? {
+        let entries = Int(frame.little(UInt16.self, at: 2))
+        let end = 32 + 16 * entries
+        var start = end
+        for entry in stride(from: 32, to: end, by: 16) {
+            let count = Int(frame.little(UInt32.self, at: entry + 8))
+            if frame.little(UInt64.self, at: entry) == page {
+                let bytes = Array(frame[start..<start + count])
+                return EncodedPage(encoding: frame[entry + 12], bytes: bytes)
+            }
+            start += count
+        }
+        return nil
+    }
 }

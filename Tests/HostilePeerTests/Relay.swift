@@ -19,6 +19,8 @@ final class Relay: Sendable {
         /// From 0 on this lane in this direction; the preamble and its answer are no messages.
         let index: Int
         let bytes: [UInt8]
+        /// Who has it, and can say more.
+        let relay: Relay
     }
 
     /// What becomes of a message.
@@ -38,6 +40,7 @@ final class Relay: Sendable {
     private let tamper: Tamper
     private let tamperAnswer: AnswerTamper
     private let connections = Mutex<[RawConnection]>([])
+    private let destinations = Mutex<[LaneName: RawConnection]>([:])
     private let isOver = Atomic<Bool>(false)
     private let acceptor = ThreadGroup()
     private let threads = ThreadGroup()
@@ -78,6 +81,11 @@ final class Relay: Sendable {
         threads.joinAll()
     }
 
+    /// Says something that the source has not said, on a lane where that is silent.
+    func tellDestination(_ bytes: [UInt8], on lane: LaneName) {
+        _ = destinations.withLock { $0[lane] }?.send(bytes)
+    }
+
     private final class Listener: Sendable {
         let socket: ListeningSocket
         init(_ socket: consuming ListeningSocket) { self.socket = socket }
@@ -98,6 +106,7 @@ final class Relay: Sendable {
             far.close()
             return
         }
+        destinations.withLock { $0[lane] = near }
         try? threads.start("relay-up") { self.pump(lane, .toSource, from: near, to: far) }
         try? threads.start("relay-down") { self.pump(lane, .toDestination, from: far, to: near) }
     }
@@ -124,7 +133,13 @@ final class Relay: Sendable {
     ) {
         var index = 0
         loop: while let bytes = lane == .control ? from.receiveControl() : from.receiveFrame() {
-            let message = Message(lane: lane, direction: direction, index: index, bytes: bytes)
+            let message = Message(
+                lane: lane,
+                direction: direction,
+                index: index,
+                bytes: bytes,
+                relay: self
+            )
             index += 1
             switch tamper(message) {
             case .pass: guard to.send(bytes) else { break loop }

@@ -87,8 +87,12 @@ package struct LinuxGuest: Sendable {
     }
 
     /// The same in a text; a last line that is not whole does not count.
+    ///
+    /// The guest's kernel may say something in the middle of a line of its observer, which goes on
+    /// behind that.
     package static func reports(in text: String) -> [Report] {
-        text.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
+        text.replacing(#/\[ *[0-9]+\.[0-9]{6}\] [^\n]*\n/#, with: "")
+            .split(separator: "\n", omittingEmptySubsequences: false).dropLast()
             .compactMap { Report($0) }
     }
 }

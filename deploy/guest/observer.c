@@ -17,9 +17,10 @@
 //
 // With virtio devices it does more. disk=1 writes numbered records to the first disk for ever,
 // past the page cache and each made durable before the next, and reads earlier ones back to verify
-// them; it says `observer: N records durable` once a second. answer=ADDRESS answers UDP datagrams
-// to port 7 of that address with what they hold. hvc=1 says again on the virtio console what comes
-// in by it.
+// them; it says `observer: N records durable` once a second. library=1 reads such records from the
+// second disk for ever, which cannot be written, and says `observer: N records read`.
+// answer=ADDRESS answers UDP datagrams to port 7 of that address with what they hold. hvc=1 says
+// again on the virtio console what comes in by it.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -220,7 +221,7 @@ static void *hear(void *unused) {
 
 enum { RECORD = 4096 };
 static const uint64_t record_place = 1ull << 48;  // no page's
-static _Atomic uint64_t durable_records;
+static _Atomic uint64_t durable_records, records_read;
 
 // A record is a page of a place of its own, whose generation is the record's number.
 static void *write_records(void *unused) {
@@ -250,6 +251,34 @@ static void *write_records(void *unused) {
             end(RB_POWER_OFF);
         }
         verify(record, record_place, earlier);
+    }
+    return NULL;
+}
+
+static void *read_records(void *unused) {
+    (void)unused;
+    uint64_t *record = aligned_alloc(RECORD, RECORD);
+    int disk = open("/dev/vdb", O_RDONLY | O_DIRECT), writable = open("/dev/vdb", O_RDWR);
+    off_t size = disk < 0 ? 0 : lseek(disk, 0, SEEK_END);
+    if (!record || size < RECORD) {
+        say("observer: no second disk: %d\n", errno);
+        end(RB_POWER_OFF);
+    }
+    memset(record, 0, RECORD);
+    // Linux may let it be opened so, but no more.
+    if (writable >= 0 && pwrite(writable, record, RECORD, 0) >= 0 && fdatasync(writable) == 0) {
+        say("observer: CORRUPTION: the second disk was written\n");
+        end(RB_POWER_OFF);
+    }
+    for (uint64_t number = 0;; number++) {
+        uint64_t slot = number % ((uint64_t)size / RECORD);
+        if (pread(disk, record, RECORD, (off_t)(slot * RECORD)) != RECORD) {
+            say("observer: CORRUPTION: record %llu to read: %d\n", (unsigned long long)slot, errno);
+            end(RB_POWER_OFF);
+        }
+        verify(record, record_place, slot);
+        records_read = number + 1;
+        usleep(10000);
     }
     return NULL;
 }
@@ -349,9 +378,11 @@ int main(void) {
     pthread_t beating, hearing;
     pthread_create(&beating, NULL, beat, NULL);
     pthread_create(&hearing, NULL, hear, NULL);
-    pthread_t writing, answering, repeating;
+    pthread_t writing, reading, answering, repeating;
     int has_disk = option(line, "disk=", 0) != 0;
     if (has_disk) pthread_create(&writing, NULL, write_records, NULL);
+    int has_library = option(line, "library=", 0) != 0;
+    if (has_library) pthread_create(&reading, NULL, read_records, NULL);
     static char address[16];
     const char *wish = strstr(line, "answer=");
     if (wish && sscanf(wish, "answer=%15[0-9.]", address) == 1)
@@ -382,6 +413,8 @@ int main(void) {
             (unsigned long long)(wall / 1000000), (unsigned long long)(wall % 1000000));
         if (has_disk)
             say("observer: %llu records durable\n", (unsigned long long)durable_records);
+        if (has_library)
+            say("observer: %llu records read\n", (unsigned long long)records_read);
         if (limit > 0 && second >= (uint64_t)limit)
             end(strstr(line, "end=reboot") ? RB_AUTOBOOT : RB_POWER_OFF);
     }
