@@ -41,7 +41,7 @@ extension HostilePeerTests {
                 let answer = try #require(connection.receive(16))
                 #expect(answer[10] == attack.verdict)
                 // The answer names the version spoken here, whatever was refused.
-                #expect(answer.little(UInt16.self, at: 8) == 4)
+                #expect(answer.little(UInt16.self, at: 8) == 5)
                 #expect(connection.isClosedByPeer())
                 expectNews(attack.news, from: source, since: logged)
             }

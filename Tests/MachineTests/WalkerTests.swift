@@ -44,7 +44,7 @@ struct `The walker` {
             let offset = Int(CGUEST_BLOCK_ITERATIONS)
             unsafe bytes.storeBytes(of: .max, toByteOffset: offset, as: UInt64.self)
         }
-        #expect(machine.statistics.iterations == .max - 1)
+        #expect(machine.statistics.iterations == UInt64.max - 1)
         #expect(machine.stop() == .stopped)
     }
 
