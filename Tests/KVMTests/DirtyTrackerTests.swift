@@ -43,19 +43,23 @@ struct `Tracking of writes` {
         try tracker.stop()
     }
 
-    // Writes to 512 pages from 0x200000 on, none of them near the one before; hlt; inc [0x200000];
-    // hlt; and once more.
+    // Writes to 3000 pages from 0x1000000 on, none of them near the one before, so that it takes a
+    // while to collect them; hlt; inc [0x1000000]; hlt; and once more.
     private static let scatteringProgram: [UInt8] = [
-        0x31, 0xDB, 0xB9, 0x00, 0x02, 0x00, 0x00, 0x89, 0x8B, 0x00, 0x00, 0x20, 0x00, 0x81, 0xC3,
-        0x00, 0x10, 0x04, 0x00, 0x81, 0xE3, 0x00, 0xF0, 0x1F, 0x00, 0xFF, 0xC9, 0x75, 0xEA, 0xF4,
-        0xFF, 0x04, 0x25, 0x00, 0x00, 0x20, 0x00, 0xF4, 0xEB, 0xD8,
+        0x31, 0xDB, 0xB9, 0xB8, 0x0B, 0x00, 0x00, 0x89, 0x8B, 0x00, 0x00, 0x00, 0x01, 0x81, 0xC3,
+        0x00, 0x10, 0x04, 0x00, 0x81, 0xE3, 0x00, 0xF0, 0xFF, 0x00, 0xFF, 0xC9, 0x75, 0xEA, 0xF4,
+        0xFF, 0x04, 0x25, 0x00, 0x00, 0x00, 0x01, 0xF4, 0xEB, 0xD8,
     ]
 
     @Test(arguments: DirtyTracker.Method.allCases)
     func `names a page again that is written as soon as it was named`(
         method: DirtyTracker.Method
     ) throws {
-        let guest = try SmallGuest(program: Self.scatteringProgram, tracking: method)
+        let guest = try SmallGuest(
+            program: Self.scatteringProgram,
+            memoryBytes: 32 << 20,
+            tracking: method
+        )
         let tracker = try #require(guest.tracker)
         try tracker.start()
         for round in 0..<50 {
@@ -64,13 +68,13 @@ struct `Tracking of writes` {
             try collector.start("collect") { try? tracker.collect() }
             // As the thread that steers does, while that of a vCPU collects.
             let deadline = MonotonicTime.now.advanced(by: .seconds(5))
-            while guest.memory.written.takeBits(ofWord: 0x200 / 64) & 1 == 0,
+            while guest.memory.written.takeBits(ofWord: 0x1000 / 64) & 1 == 0,
                 MonotonicTime.now < deadline
             {}
             #expect(try guest.virtualCPU.run() == .halt)
             collector.joinAll()
             try tracker.collect()
-            #expect(written(guest.memory).contains(0x200), "lost in round \(round)")
+            #expect(written(guest.memory).contains(0x1000), "lost in round \(round)")
         }
         try tracker.stop()
     }

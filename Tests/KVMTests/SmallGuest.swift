@@ -4,7 +4,7 @@ import GuestMemory
 import KVM
 import LinuxSystem
 
-/// A guest of 4 MiB with one vCPU in long mode, whose program is given as bytes.
+/// A guest of 4 MiB, or more, with one vCPU in long mode, whose program is given as bytes.
 final class SmallGuest: Sendable {
     static let entry: UInt64 = 0x10000
     static let pageTables: UInt64 = 0x2000
@@ -18,9 +18,10 @@ final class SmallGuest: Sendable {
     init(
         program: [UInt8],
         argument: UInt64 = 0,
+        memoryBytes: Int = 4 << 20,
         tracking method: DirtyTracker.Method? = nil
     ) throws {
-        memory = try GuestRAM(layout: .pc(byteCount: 4 << 20), backing: .anonymous)
+        memory = try GuestRAM(layout: .pc(byteCount: memoryBytes), backing: .anonymous)
         let bytes = unsafe memory.bytes(of: PageRange(first: PageIndex(0), count: 1024))
         for (offset, byte) in program.enumerated() {
             unsafe bytes[Int(Self.entry) + offset] = byte
