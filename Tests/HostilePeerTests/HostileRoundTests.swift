@@ -116,10 +116,10 @@ extension HostilePeerTests {
         ])
         func `nothing of a round comes in once the guest runs`(kind: UInt8, news: String) throws {
             let bench = try Bench()
-            let source = try bench.source(["--guest-working-set", "0"])
+            let source = try bench.source(vCPUs: 2)
             let isDone = Atomic(false)
             let relay = try Relay(to: source.address(), in: bench.folder) { message in
-                // The first frame of postcopy, which would be the last thing to be written over.
+                // The first frame behind the rounds: with them, the stream begins behind Run.
                 guard message.lane == .bulk(0), message.direction == .toDestination,
                     message.bytes[0] == 2, message.bytes.little(UInt64.self, at: 16) == 0,
                     !isDone.exchange(true, ordering: .relaxed)
@@ -131,7 +131,7 @@ extension HostilePeerTests {
                 )
             }
             defer { relay.stop() }
-            let destination = try bench.destination(to: relay.address)
+            let destination = try bench.destination(to: relay.address, ["--mode", "hybrid"])
             #expect(try destination.waitForEnd(within: 15) == .exited(11), "\(destination.log)")
             #expect(destination.log.contains(news), "\(destination.log)")
         }
