@@ -157,7 +157,11 @@ package final class Destination {
             prepared.allBeforeRun = options.mode == .precopy
             prepared.precopyBytesPerSecond = options.precopyBytesPerSecond ?? 0
             // Without a round the stream begins behind the state, which may be read after it.
-            if options.precopyRounds > 0 { memory.rounds.open() }
+            if options.precopyRounds > 0 {
+                // One more in the pause.
+                let most = options.precopyRounds + (options.mode == .precopy ? 1 : 0)
+                memory.rounds.open(most: most)
+            }
             precopyBegan = .now
             become(.precopy)
         }
@@ -587,10 +591,11 @@ package final class Destination {
             {
                 observer.progressed(progress)
             }
+            // First, or a source that never falls silent could not be given up.
+            if ready[2], stop?.take() != nil { throw .stopped }
             // The source's own reason is worth more than that it closed the other lanes.
             if ready[0] { return }
             if let error = failure?.error { throw error }
-            if ready[2], stop?.take() != nil { throw .stopped }
         }
         throw .lane(.timedOut(.control))
     }

@@ -11,6 +11,7 @@ package final class IncomingRounds: Sendable {
     let ended: EventFD
     private let lanes: Int
     private let isOpen = Atomic<Bool>(false)
+    private let most = Atomic<UInt64>(0)
     private let installing = Atomic<Int>(0)
     private let lanesEnded = Atomic<Int>(0)
     private let received = Atomic<UInt64>(0)
@@ -36,7 +37,12 @@ package final class IncomingRounds: Sendable {
     var areOpen: Bool { isOpen.load(ordering: .acquiring) }
 
     /// From now on pages may come in rounds.
-    func open() { isOpen.store(true, ordering: .sequentiallyConsistent) }
+    ///
+    /// - Parameter most: How many rounds there may be.
+    func open(most: Int) {
+        self.most.store(UInt64(most), ordering: .relaxed)
+        isOpen.store(true, ordering: .sequentiallyConsistent)
+    }
 
     /// No page comes in a round any more, and none of them is being written.
     ///
@@ -70,6 +76,7 @@ package final class IncomingRounds: Sendable {
     func end(_ number: UInt64, after before: UInt64) -> Bool {
         // A lane cannot be ahead of others: the next round begins when all have ended this one.
         guard isOpen.load(ordering: .acquiring), number == before + 1,
+            number <= most.load(ordering: .relaxed),
             received.load(ordering: .acquiring) == before
         else { return false }
         let count = lanesEnded.wrappingAdd(1, ordering: .acquiringAndReleasing).newValue

@@ -78,6 +78,8 @@ extension WireDiscard {
             }
         }
         if let start { runs.append(PageRange(first: PageIndex(start), count: page - start)) }
+        // Or a peer could go on with such lists for ever.
+        guard !runs.isEmpty else { throw .field("discard") }
         if let last = runs.last, last.first.rawValue + last.count > pageCount {
             throw .page(UInt64(last.first.rawValue + last.count - 1))
         }

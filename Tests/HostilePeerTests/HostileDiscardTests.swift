@@ -68,6 +68,22 @@ extension HostilePeerTests {
             try expectHealthy(source, on: bench)
         }
 
+        @Test func `there are no more rounds than were asked for`() throws {
+            let bench = try Bench()
+            let source = try bench.source(["--guest-working-set", "0"])
+            let meddler = Meddler([.wait])
+            let relay = try Relay(to: source.address(), in: bench.folder) { meddler.pass($0) }
+            defer { relay.stop() }
+            let destination = try bench.destination(
+                to: relay.address,
+                ["--mode", "hybrid", "--precopy-rounds", "1"]
+            )
+            #expect(try destination.waitForEnd(within: 15) == .exited(10), "\(destination.log)")
+            let news = "the end of round 2, which is not under way"
+            #expect(destination.log.contains(news), "\(destination.log)")
+            try expectHealthy(source, on: bench)
+        }
+
         @Test func `a list of pages to discard that comes late is refused`() throws {
             let list = RawBytes.control(.discard(Meddler.list(of: Self.page)))
             let bench = try Bench()

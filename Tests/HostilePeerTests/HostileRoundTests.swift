@@ -30,6 +30,7 @@ extension HostilePeerTests {
                 .init("postcopy", "'discard' where 'state' was due", [(0, [1])]),
                 .init("precopy", "'discard' where 'state' was due", [(0, [1])]),
                 .init("hybrid", "field 'discard'", [(0, [])]),
+                .init("hybrid", "field 'discard'", [(0, [0, 0])]),
                 .init("hybrid", "field 'discard'", [(7, [1])]),
                 .init("hybrid", "field 'discard'", [(.max, [1])]),
                 .init("hybrid", "page 4096 does not exist", [(4032, [0, 0, 0, 0, 0, 0, 0, 0, 1])]),

@@ -56,6 +56,7 @@ import Testing
     @Test func `a list that makes no sense is refused`() {
         let impossible: [(WireDiscard, FrameDefect)] = [
             (message(0, []), .field("discard")),
+            (message(0, [0, 0]), .field("discard")),
             (message(1, [1]), .field("discard")),
             (message(128, [1]), .field("discard")),
             (message(.max, [1]), .field("discard")),
