@@ -19,9 +19,9 @@ enum Installs {
         case bare
     }
 
-    /// Frames that a loop installs before the next has its turn: 4 MiB, so that none shares a huge
-    /// page of this host, or of the one under it, with another.
-    private static let framesPerTurn = 64
+    /// The most frames that a loop installs before the next has its turn: 4 MiB, so that none shares
+    /// a huge page of this host, or of the one under it, with another.
+    private static let mostFramesPerTurn = 64
 
     /// Fills one memory by loops that take turns: so each meets the same prices of memory, which on
     /// a virtual host change while one looks.
@@ -29,7 +29,7 @@ enum Installs {
     /// - Parameters:
     ///   - loops: The loops.
     ///   - frames: What is installed.
-    ///   - pageCount: Pages of memory, so many that each loop has a turn.
+    ///   - pageCount: Pages of memory, a frame for each loop at least.
     ///   - backing: What memory is made of.
     ///   - first: Which of the loops begins, modulo their number.
     /// - Returns: Pages in a second, of each.
@@ -51,6 +51,7 @@ enum Installs {
         var pages = [Int](repeating: 0, count: loops.count)
         var nanoseconds = [UInt64](repeating: 0, count: loops.count)
         let frameCount = pageCount / ReadyFrames.pagesPerFrame
+        let framesPerTurn = min(mostFramesPerTurn, max(1, frameCount / loops.count))
         for (turn, begin) in stride(from: 0, to: frameCount, by: framesPerTurn).enumerated() {
             let index = (first + turn) % loops.count
             let numbers = begin..<min(begin + framesPerTurn, frameCount)

@@ -131,7 +131,9 @@ extension HostilePeerTests {
             let bench = try Bench()
             let source = try bench.source(vCPUs: 2, ["--guest-working-set", "4M"])
             let relay = try Relay(to: source.address(), in: bench.folder) { message in
-                guard message.lane == .control, case .discard? = RawBytes.body(of: message.bytes)
+                // Of those that the source waits for it notices itself.
+                guard message.lane == .control,
+                    case .discard(let list)? = RawBytes.body(of: message.bytes), !list.wantsAnswer
                 else { return .pass }
                 return .replace([])
             }

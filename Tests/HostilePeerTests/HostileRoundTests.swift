@@ -77,10 +77,10 @@ extension HostilePeerTests {
                     let sequence = frame.little(UInt64.self, at: 8)
                     return frame + frame.with(sequence + 1, at: 8)
                 },
-                BadRound(news: "token 0 on a bulk lane") { frame in
+                BadRound(news: "frame of kind 2 before 'state', outside of any round") { frame in
                     frame[0] == 2 ? frame.with(UInt64(0), at: 16) : frame
                 },
-                BadRound(news: "token 1 on a bulk lane") { frame in
+                BadRound(news: "frame of kind 2 before 'state', outside of any round") { frame in
                     frame[0] == 2 ? frame.with(UInt64(1), at: 16) : frame
                 },
                 BadRound(news: "token 3 on a bulk lane") { frame in
