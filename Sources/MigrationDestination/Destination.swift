@@ -193,6 +193,9 @@ package final class Destination {
         sourceHeartbeats = state.heartbeats.map { Heartbeat($0) }
         if clocks == .same { machine.continueHeartbeats(from: sourceHeartbeats) }
         timeline.mark(\.stateLoaded)
+        // A last look before the source commits: a lane that broke the rules while the state was
+        // being loaded would otherwise pass unseen where every page had come before.
+        if let error = memory?.failure.error { throw error }
         try control.send(.loaded(WireLoaded()))
         let order = try control.receive(within: options.answerLimit)
         guard case .run(let run) = order else {

@@ -106,7 +106,6 @@ final class Relay: Sendable {
             far.close()
             return
         }
-        destinations.withLock { $0[lane] = near }
         try? threads.start("relay-up") { self.pump(lane, .toSource, from: near, to: far) }
         try? threads.start("relay-down") { self.pump(lane, .toDestination, from: far, to: near) }
     }
@@ -121,6 +120,8 @@ final class Relay: Sendable {
             }
         far.send(preamble)
         guard let answer = far.receive(16) else { return nil }
+        // Before the answer: whatever follows it may have more said on this lane.
+        destinations.withLock { $0[lane] = near }
         near.send(tamperAnswer(lane, answer))
         return lane
     }
