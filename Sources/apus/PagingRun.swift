@@ -132,7 +132,9 @@ final class PagingRun: Sendable {
             try events.add(userfault.rawDescriptor, wakes: .one)
             try events.add(stopReaders.rawDescriptor, wakes: .all)
             waitAtGate()
-            while try events.wait() != stopReaders.rawDescriptor {
+            while true {
+                // More may have come while the last ones were served: then there is no need to ask.
+                if batch.count == 0, try events.wait() == stopReaders.rawDescriptor { break }
                 try userfault.read(into: &batch)
                 for index in 0..<batch.count {
                     guard let event = batch[index] else { continue }
