@@ -23,7 +23,9 @@ struct LaneExperiments {
         var metric: LaneMetric
         /// What else it finds.
         var other: LaneMetric?
-        /// Measures a round, given its number.
+        /// How often it is measured in a round.
+        var turns = 1
+        /// Measures once, given the number of the round.
         let measure: (Int) throws -> Round
     }
 
@@ -45,10 +47,12 @@ struct LaneExperiments {
                 + installs(plan)
             for number in 0..<plan.rounds {
                 for index in experiments.indices {
-                    let round = try experiments[index].measure(number)
-                    experiments[index].metric.add(round.value, ceiling: round.ceiling)
-                    if let other = round.other {
-                        experiments[index].other?.add(other.value, ceiling: other.ceiling)
+                    for _ in 0..<experiments[index].turns {
+                        let found = try experiments[index].measure(number)
+                        experiments[index].metric.add(found.value, ceiling: found.ceiling)
+                        if let other = found.other {
+                            experiments[index].other?.add(other.value, ceiling: other.ceiling)
+                        }
                     }
                 }
             }
@@ -87,25 +91,18 @@ struct LaneExperiments {
         return metrics.map { metric, medium, backing in
             // One medium is enough to tell what the other stage takes from one.
             let stages = medium == .ring ? LaneMetric(.stages, backing.rawValue) : nil
-            return Experiment(metric: metric, other: stages) { _ in
-                var (streaming, besides, alone) = (0.0, 0.0, 0.0)
-                for _ in 0..<turns {
-                    besides += 1 / (try stream.stageRate(into: backing, areSideBySide: true))
-                    streaming += 1 / (try stream.rate(over: medium, into: backing))
-                    guard stages != nil else { continue }
-                    alone += 1 / (try stream.stageRate(into: backing, areSideBySide: false))
-                }
-                return Round(
-                    value: Double(turns) / streaming,
-                    ceiling: Double(turns) / besides,
-                    other: stages.map { _ in (Double(turns) / besides, Double(turns) / alone) }
-                )
+            return Experiment(metric: metric, other: stages, turns: turns) { _ in
+                let besides = try stream.stageRate(into: backing, areSideBySide: true)
+                let streaming = try stream.rate(over: medium, into: backing)
+                guard stages != nil else { return Round(value: streaming, ceiling: besides) }
+                let alone = try stream.stageRate(into: backing, areSideBySide: false)
+                return Round(value: streaming, ceiling: besides, other: (besides, alone))
             }
         }
     }
 
-    /// In how many turns with its ceiling a stream goes: what other guests of the same machine do
-    /// lasts longer than a turn, and so slows both.
+    /// In how many turns with its ceiling a stream goes, each with a ratio of its own: what other
+    /// guests of the same machine do lasts longer than a turn, and so mostly slows both.
     private static func turns(ofStream pageCount: Int) -> Int { max(1, min(8, pageCount >> 12)) }
 
     private static func latencies(_ plan: Plan) throws -> [Experiment] {
