@@ -148,6 +148,9 @@ package final class ApusProcess {
     package var hasConnection: Bool {
         let folder = "/proc/\(processID)/fd"
         let files = FileManager.default
+        // Before that it is what starts it, with sockets of this process.
+        let program = try? files.destinationOfSymbolicLink(atPath: "/proc/\(processID)/exe")
+        guard program?.hasSuffix("/\(name)") == true else { return false }
         let numbers = (try? files.contentsOfDirectory(atPath: folder)) ?? []
         let links = numbers.compactMap {
             try? files.destinationOfSymbolicLink(atPath: "\(folder)/\($0)")
