@@ -9,7 +9,7 @@ internal import Userfault
 /// How fast one thread installs frames of pages in absent memory.
 enum Installs {
     /// A way to do it.
-    enum Loop: Int, CaseIterable {
+    enum Loop: CaseIterable {
         /// The destination's own installer.
         case installer
         /// Unpacking, hashing for the digest, and one ioctl for each run, before it one write where

@@ -44,8 +44,8 @@ struct LaneMetric: Codable {
         var ceiling: String {
             switch self {
             case .roundTrip: "bare ping-pong of the same bytes"
-            case .stream: "slowest stage alone, beside the other"
-            case .stages: "slowest stage alone, beside nothing"
+            case .stream: "slowest stage, beside the other"
+            case .stages: "slowest stage, on its own"
             case .install: "bare loop of unpack, hash and ioctl"
             case .verification: "the same loop without the hash"
             case .latency: "p99 without a stream"

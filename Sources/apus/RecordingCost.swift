@@ -8,6 +8,9 @@ internal import Telemetry
 /// What it costs to stamp the stages of faults and add them up: how fast a thread fetches one page
 /// after the other, with and without.
 struct RecordingCost {
+    /// A number with stages recorded, and without.
+    typealias Pair = (recorded: Double, unrecorded: Double)
+
     private let source: GuestRAM
 
     /// Most pages fetched in one measurement.
@@ -23,9 +26,14 @@ struct RecordingCost {
     /// Pairs of threads of one measurement: in a single one chance is more than what is looked for.
     private static let pairs = 4
 
-    /// - Parameter pageCount: Pages fetched in one measurement, at least 72.
-    /// - Throws: What this host lacks.
+    /// - Parameter pageCount: Pages fetched in one measurement.
+    /// - Throws: What this host lacks, or that these are too few.
     init(pageCount: Int) throws {
+        guard pageCount >= Self.turns else {
+            throw BenchFailure.failed(
+                "recording takes \(Self.turns) pages at least: raise --latency-bytes"
+            )
+        }
         source = try PagePattern.mixed.memory(pageCount: pageCount)
     }
 
@@ -43,26 +51,26 @@ struct RecordingCost {
     func rates(
         over medium: Medium,
         recordsFirst: Bool
-    ) throws -> (recorded: Double, unrecorded: Double) {
-        var nanoseconds = (recorded: 0.0, unrecorded: 0.0)
+    ) throws -> Pair {
+        var nanoseconds: Pair = (0, 0)
         for number in 0..<Self.pairs {
             let isFirst = number.isMultiple(of: 2) == recordsFirst
             let times = try pageTimes(over: medium, recordsFirst: isFirst)
-            nanoseconds.recorded += times[0]
-            nanoseconds.unrecorded += times[1]
+            nanoseconds.recorded += times.recorded
+            nanoseconds.unrecorded += times.unrecorded
         }
         let most = Double(Self.pairs) * 1e9
         return (most / nanoseconds.recorded, most / nanoseconds.unrecorded)
     }
 
     /// Nanoseconds of a page, with and without.
-    private func pageTimes(over medium: Medium, recordsFirst: Bool) throws -> [Double] {
+    private func pageTimes(over medium: Medium, recordsFirst: Bool) throws -> Pair {
         // Two seats on one lane, for one thread.
         let pair = try FetchingPair(source, over: medium, prefetchPages: 0, vCPUs: 2)
         defer { pair.end() }
         let ring = FaultSpanRing()
         let turnPageCount = source.layout.pageCount / Self.turns
-        return try pair.fetch(recordingInto: [ring, nil]) { servers -> [Double]? in
+        return try pair.fetch(recordingInto: [ring, nil]) { servers -> Pair? in
             var account = FaultAccount(clocks: .same)
             var accounting = 0.0
             var times: [[Double]] = [[], []]
@@ -83,9 +91,9 @@ struct RecordingCost {
                 }
             }
             // A thread that loses its processor for a while does so in few turns.
-            let medians = times.map { median($0) ?? 0 }
-            let recorded = medians[0] + accounting / Double(times[0].count)
-            return [recorded, medians[1]].map { max(1, $0) / Double(turnPageCount) }
+            let medians = times.map { max(1, median($0) ?? 0) / Double(turnPageCount) }
+            let accountingOfPage = accounting / Double(times[0].count * turnPageCount)
+            return (medians[0] + accountingOfPage, medians[1])
         }
     }
 }

@@ -72,6 +72,12 @@ struct LanesTests {
         }
     }
 
+    @Test func `too little memory to tell what recording costs is refused with the remedy`() {
+        let (code, text) = Workbench.lanes(["--only", "recording", "--latency-bytes", "64K"])
+        #expect(code != 0)
+        #expect(text.contains("raise --latency-bytes"), "\(text)")
+    }
+
     @Test func `only what is asked for is measured`() throws {
         let names = try metrics(["--only", "round-trip-unix,growth-zero"]).map(\.metric)
         #expect(names == ["round-trip-unix", "growth-zero-2M"])
