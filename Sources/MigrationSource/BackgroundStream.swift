@@ -125,7 +125,8 @@ package func streamMemory(_ memory: OutgoingMemory, on lane: any Lane, index: In
             }
             let start = MonotonicTime.now
             let lastRequest = memory.lastRequest
-            if let rest = pace.rest(at: start, lastRequest: lastRequest) ?? memory.capWait {
+            let rest = pace.rest(at: start, lastRequest: lastRequest, resumed: memory.resumed)
+            if let rest = rest ?? memory.capWait {
                 memory.rest(since: serial, for: rest)
                 continue
             }
@@ -162,10 +163,10 @@ package func streamMemory(_ memory: OutgoingMemory, on lane: any Lane, index: In
         memory.payForStream(byteCount: byteCount)
     }
 
-    /// Sends single pages, in their order.
+    /// Sends single pages, in their order, until the guest goes on: then it asks for those it needs.
     private mutating func sendFirst(_ pages: [PageIndex]) throws(LaneError) {
         var rest = pages[...]
-        while !rest.isEmpty, memory.isStreaming {
+        while !rest.isEmpty, memory.isStreaming, memory.resumed == nil {
             var digest = PageDigest()
             batch.begin()
             for page in rest.prefix(StreamPace.batchPages) where memory.take(page) {

@@ -32,6 +32,7 @@ package final class OutgoingMemory: Sendable {
     private let requestsInWork = Atomic<Int>(0)
     private let lastRequested = Atomic<Int>(-1)
     private let lastRequestTime = Atomic<UInt64>(0)
+    private let resumedTime = Atomic<UInt64>(0)
     private let hints = PrefetchHints()
     private let isCapped = Atomic<Bool>(false)
     private let cap = Locked<TokenBucket?>(nil)
@@ -189,6 +190,17 @@ package final class OutgoingMemory: Sendable {
         return nanoseconds == 0 ? nil : MonotonicTime(nanoseconds: nanoseconds)
     }
 
+    /// The guest goes on at the destination about now.
+    package func noteResumed() {
+        resumedTime.store(MonotonicTime.now.nanoseconds, ordering: .relaxed)
+    }
+
+    /// When the guest went on at the destination; nil before it has.
+    var resumed: MonotonicTime? {
+        let nanoseconds = resumedTime.load(ordering: .relaxed)
+        return nanoseconds == 0 ? nil : MonotonicTime(nanoseconds: nanoseconds)
+    }
+
     /// The pages that a request for one of them stands for.
     func pages(requestedBy page: PageIndex) -> PageRange {
         let count = pagesEachRequest.load(ordering: .relaxed)
@@ -260,7 +272,8 @@ package final class OutgoingMemory: Sendable {
 
     /// Lets the background stream run.
     ///
-    /// - Parameter pages: What it sends before anything else, in this order.
+    /// - Parameter pages: What it sends before anything else, in this order, as far as it gets
+    ///   before the guest goes on.
     package func openStream(beginningWith pages: [PageIndex] = []) {
         firstPages.withLock { $0 = pages }
         moveGate(to: StreamGate.open.rawValue)

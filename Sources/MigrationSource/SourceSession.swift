@@ -25,6 +25,8 @@ final class SourceSession {
     private var lanes: [LaneName: any Lane] = [:]
     private(set) var isPaused = false
     var isTracking = false
+    /// What the guest keeps writing; empty after rounds.
+    var hotPages = HotPages()
     private var isPostcopyTold = false
     private(set) var plan = PrecopyPlan()
     private var postcopyBytesPerSecond: UInt64 = 0
@@ -75,6 +77,7 @@ final class SourceSession {
         do throws(MigrationError) {
             try prepare()
             try precopy()
+            try learnHotPages()
             try switchOver()
             try followUp()
             become(.completed)
@@ -171,7 +174,9 @@ final class SourceSession {
         // when it loads the state and when its vCPUs go on, may be there by then. Not after rounds:
         // it may still be discarding, and would take a new page for the one to be discarded.
         if plan.mostRounds == 0 {
-            memory.openStream(beginningWith: machine.firstPages(of: state.machine))
+            memory.openStream(
+                beginningWith: machine.firstPages(of: state.machine, thenHot: hotPages.pages)
+            )
         }
 
         try awaitLoaded()
@@ -185,6 +190,7 @@ final class SourceSession {
         // The commit point. A send that fails has handed nothing to the kernel: the message is
         // far smaller than any socket buffer. So the guest is still ours then, and only then.
         try control.send(.run(run))
+        memory.noteResumed()
         // Told in `followUp`: until the guest runs, nobody may take a processor from it.
         phase.become(.postcopy)
     }

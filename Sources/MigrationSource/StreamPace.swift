@@ -6,11 +6,19 @@ package import LinuxSystem
 ///
 /// While requests follow each other closely the thread works in small batches, and rests after each
 /// twice as long as that took: so it always goes on, takes a third of a processor at most, and that
-/// on fast and slow hosts alike. The thread is back at its full pace as soon as no request has come for a moment. A value
-/// without a clock of its own.
+/// on fast and slow hosts alike. The thread is back at its full pace as soon as no request has come
+/// for a moment.
+///
+/// When the guest has just gone on the thread does not work at all as long as requests come. Then
+/// vCPUs fetch what they need to get anywhere, page after page, and where processors are short each
+/// batch costs them several of these pages. A value without a clock of its own.
 package struct StreamPace: Sendable {
     /// Requests closer to each other than this come in quick succession.
     package static let quiet = Duration.microseconds(1000)
+    /// For so long after the guest has gone on, requests have the processors to themselves.
+    package static let settling = Duration.milliseconds(250)
+    /// Until then, no request for this long says that there is nothing to make way for.
+    package static let settlingQuiet = Duration.milliseconds(20)
     /// A rest is so many times as long as the batch before it took.
     package static let restFactor: UInt64 = 2
     /// The longest rest: a batch may have waited for room on its lane.
@@ -41,8 +49,21 @@ package struct StreamPace: Sendable {
     /// - Parameters:
     ///   - now: The present instant.
     ///   - lastRequest: When the last request came; nil before the first one.
+    ///   - resumed: When the guest went on at the destination; nil before it has.
     /// - Returns: The time, above zero; nil for not at all.
-    package func rest(at now: MonotonicTime, lastRequest: MonotonicTime?) -> Duration? {
+    package func rest(
+        at now: MonotonicTime,
+        lastRequest: MonotonicTime?,
+        resumed: MonotonicTime?
+    ) -> Duration? {
+        if let resumed {
+            let lastSign = max(resumed, lastRequest ?? resumed)
+            let settled = min(
+                resumed.advanced(by: Self.settling),
+                lastSign.advanced(by: Self.settlingQuiet)
+            )
+            if now < settled { return .nanoseconds(Int64(settled.nanoseconds(since: now))) }
+        }
         guard let lastRequest, Self.isPressed(at: now, lastRequest: lastRequest),
             restUntil > now
         else { return nil }

@@ -11,12 +11,17 @@ extension Machine {
     ///
     /// First what KVM shares with the guest, and so touches when it takes the state over. Then of
     /// each vCPU the code, stack, data and descriptors that its registers point to, each behind the
-    /// page tables that lead there. Last where the guest's kernel begins: its interrupts and system
-    /// calls lead into it.
+    /// page tables that lead there. Then what the guest keeps writing. Last where its kernel begins:
+    /// its interrupts and system calls lead into it.
     ///
-    /// - Parameter state: Of this machine, which is parked.
+    /// - Parameters:
+    ///   - state: Of this machine, which is parked.
+    ///   - hotPages: What the guest keeps writing.
     /// - Returns: Each page once, the most urgent first; some hundreds.
-    package func firstPages(of state: WireMachineState) -> [PageIndex] {
+    package func firstPages(
+        of state: WireMachineState,
+        thenHot hotPages: [PageIndex] = []
+    ) -> [PageIndex] {
         var pages = PageList()
         for vcpu in state.vcpus {
             for register in vcpu.msrs
@@ -40,6 +45,7 @@ extension Machine {
                 if register.index == Self.systemCallEntry { kernel = kernel ?? table }
             }
         }
+        for page in hotPages { pages.add(page) }
         if let kernel { addFirstLargePage(of: kernel, &pages) }
         return pages.list
     }

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import GuestMemory
+internal import LinuxSystem
+internal import Machine
+internal import MigrationWire
+internal import Telemetry
+
+/// What the guest will need first, learned while it still runs here.
+extension SourceSession {
+    private static let lookCount = 4
+    /// Long enough for a timer interrupt, and for a program that wakes a hundred times a second.
+    private static let lookInterval = Duration.milliseconds(10)
+
+    /// Watches for a moment what the guest writes; with rounds, which leave nothing else to send,
+    /// there is no need to.
+    ///
+    /// On a host that cannot tell, nothing is known and all goes on. Tracking ends with the
+    /// migration: to end it before the pause would cost the guest more.
+    func learnHotPages() throws(MigrationError) {
+        guard plan.mostRounds == 0 else { return }
+        isTracking = true
+        let began = MonotonicTime.now
+        do throws(MachineError) {
+            try machine.startTracking()
+        } catch {
+            return noteUnknown(error)
+        }
+        for _ in 0..<Self.lookCount {
+            // What the destination has to say is for the switchover to hear.
+            if try isAnswered(within: Self.lookInterval) { return }
+            do throws(MachineError) {
+                try machine.collectWrites()
+            } catch {
+                return noteUnknown(error)
+            }
+            hotPages.look(at: machine.memory.written)
+        }
+        let microseconds = MonotonicTime.now.nanoseconds(since: began) / 1000
+        observer.noted(
+            "watched the guest for \(HumanUnits.duration(microseconds: microseconds)): "
+                + "\(hotPages.pages.count) pages that it keeps writing are sent first"
+        )
+    }
+
+    private func noteUnknown(_ error: MachineError) {
+        observer.noted("what the guest keeps writing is not known, and not sent first: \(error)")
+    }
+}
