@@ -170,7 +170,7 @@ package func streamMemory(_ memory: OutgoingMemory, on lane: any Lane, index: In
             var digest = PageDigest()
             batch.begin()
             for page in rest.prefix(StreamPace.batchPages) where memory.take(page) {
-                append(page, &digest)
+                append(page, &digest, isUrgent: true)
             }
             rest = rest.dropFirst(StreamPace.batchPages)
             guard batch.pageCount > 0 else { continue }
@@ -188,11 +188,15 @@ package func streamMemory(_ memory: OutgoingMemory, on lane: any Lane, index: In
         if batch.pageCount > 0 { _ = try finish(digest, token: FrameHeader.prefetchToken) }
     }
 
-    private mutating func append(_ page: PageIndex, _ digest: inout PageDigest) {
+    private mutating func append(
+        _ page: PageIndex,
+        _ digest: inout PageDigest,
+        isUrgent: Bool = false
+    ) {
         let contents = unsafe UnsafeRawBufferPointer(
             memory.ram.bytes(of: PageRange(first: page, count: 1))
         )
-        let encoding = unsafe batch.append(page, contents: contents)
+        let encoding = unsafe batch.append(page, contents: contents, isUrgent: isUrgent)
         unsafe digest.add(page, contents: contents, as: encoding)
     }
 

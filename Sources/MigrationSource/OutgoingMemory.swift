@@ -201,6 +201,11 @@ package final class OutgoingMemory: Sendable {
         return nanoseconds == 0 ? nil : MonotonicTime(nanoseconds: nanoseconds)
     }
 
+    /// Whether the guest has just gone on, and whatever can wait should leave processors to it.
+    var isSettling: Bool {
+        resumed.map { .now < $0.advanced(by: StreamPace.settling) } ?? false
+    }
+
     /// The pages that a request for one of them stands for.
     func pages(requestedBy page: PageIndex) -> PageRange {
         let count = pagesEachRequest.load(ordering: .relaxed)

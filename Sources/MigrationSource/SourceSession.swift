@@ -245,6 +245,7 @@ final class SourceSession {
             if ready.control, try handleMessage() { return }
             if timeline.run == nil, MonotonicTime.now < runLimit { continue }
             tellPostcopy()
+            if memory.isSettling { continue }
             let totals = memory.totals
             var progress = meter.read(
                 pagesDone: UInt64(memory.ram.layout.pageCount - memory.unsentCount),

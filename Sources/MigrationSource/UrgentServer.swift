@@ -99,7 +99,7 @@ private struct UrgentServer: ~Copyable {
         let contents = unsafe UnsafeRawBufferPointer(
             memory.ram.bytes(of: PageRange(first: page, count: 1))
         )
-        let encoding = unsafe batch.append(page, contents: contents)
+        let encoding = unsafe batch.append(page, contents: contents, isUrgent: true)
         if memory.take(page) {
             unsafe digest.add(page, contents: contents, as: encoding)
             firstTime += 1

@@ -33,20 +33,22 @@ package import GuestMemory
         payloadByteCount = 0
     }
 
-    /// Adds a page: nothing when it is zero, LZ4 where that is smaller, as it is otherwise.
+    /// Adds a page: nothing when it is zero, LZ4 where that is wanted and smaller, as it is otherwise.
     ///
     /// - Parameters:
     ///   - page: Its number.
     ///   - contents: Its 4096 bytes, which must not change meanwhile.
+    ///   - isUrgent: Somebody waits for it: to compress it takes longer than what that saves.
     /// - Returns: How it will travel.
     @discardableResult
     package mutating func append(
         _ page: PageIndex,
-        contents: UnsafeRawBufferPointer
+        contents: UnsafeRawBufferPointer,
+        isUrgent: Bool = false
     ) -> PageEncoding {
         precondition(contents.count == GuestPage.byteCount)
         precondition(pageCount < WireLimits.entriesPerFrame, "frame is full")
-        let (encoding, byteCount) = unsafe encode(contents)
+        let (encoding, byteCount) = unsafe encode(contents, compressing: !isUrgent)
         let entry = PageEntry(page: page, encoding: encoding, payloadByteCount: byteCount)
         unsafe entry.write(pageCount, to: .init(rebasing: head[FrameHeader.byteCount...]))
         pageCount += 1
@@ -87,17 +89,22 @@ package import GuestMemory
         return headByteCount + payloadByteCount
     }
 
-    private func encode(_ contents: UnsafeRawBufferPointer) -> (PageEncoding, Int) {
+    private func encode(
+        _ contents: UnsafeRawBufferPointer,
+        compressing: Bool
+    ) -> (PageEncoding, Int) {
         if unsafe isZero(contents) { return (.zero, 0) }
         let room = unsafe UnsafeMutableRawBufferPointer(rebasing: payload[payloadByteCount...])
-        // One byte less than a page: what does not shrink travels as it is.
-        let compressed = unsafe LZ4_compress_default(
-            contents.baseAddress?.assumingMemoryBound(to: CChar.self),
-            room.baseAddress?.assumingMemoryBound(to: CChar.self),
-            CInt(GuestPage.byteCount),
-            CInt(GuestPage.byteCount - 1)
-        )
-        if compressed > 0 { return (.lz4, Int(compressed)) }
+        if compressing {
+            // One byte less than a page: what does not shrink travels as it is.
+            let compressed = unsafe LZ4_compress_default(
+                contents.baseAddress?.assumingMemoryBound(to: CChar.self),
+                room.baseAddress?.assumingMemoryBound(to: CChar.self),
+                CInt(GuestPage.byteCount),
+                CInt(GuestPage.byteCount - 1)
+            )
+            if compressed > 0 { return (.lz4, Int(compressed)) }
+        }
         unsafe room.copyMemory(from: contents)
         return (.raw, GuestPage.byteCount)
     }
