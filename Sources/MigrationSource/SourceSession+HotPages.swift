@@ -12,15 +12,16 @@ extension SourceSession {
     /// Long enough for a timer interrupt, and for a program that wakes a hundred times a second.
     private static let lookInterval = Duration.milliseconds(10)
 
-    /// Watches for a moment what the guest writes; with rounds, which leave nothing else to send,
-    /// there is no need to.
+    /// Watches for a moment what the guest writes.
     ///
-    /// On a host that cannot tell, nothing is known and all goes on. Tracking ends with the
-    /// migration: to end it before the pause would cost the guest more.
+    /// Not after rounds: then nothing is sent before the guest goes on. On a host that cannot tell,
+    /// nothing is known and all goes on. Tracking ends with the migration: to end it before the
+    /// pause would cost the guest more.
     func learnHotPages() throws(MigrationError) {
         guard plan.mostRounds == 0 else { return }
         isTracking = true
         let began = MonotonicTime.now
+        var hot = HotPages()
         do throws(MachineError) {
             try machine.startTracking()
         } catch {
@@ -34,12 +35,14 @@ extension SourceSession {
             } catch {
                 return noteUnknown(error)
             }
-            hotPages.look(at: machine.memory.written)
+            hot.look(at: machine.memory.written)
         }
+        // Now: sorting takes time, which is not to be the pause's.
+        hotPages = hot.pages
         let microseconds = MonotonicTime.now.nanoseconds(since: began) / 1000
         observer.noted(
             "watched the guest for \(HumanUnits.duration(microseconds: microseconds)): "
-                + "\(hotPages.pages.count) pages that it keeps writing are sent first"
+                + "\(hotPages.count) pages that it keeps writing are sent first"
         )
     }
 

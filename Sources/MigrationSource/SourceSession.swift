@@ -25,8 +25,8 @@ final class SourceSession {
     private var lanes: [LaneName: any Lane] = [:]
     private(set) var isPaused = false
     var isTracking = false
-    /// What the guest keeps writing; empty after rounds.
-    var hotPages = HotPages()
+    /// What the guest keeps writing; empty after rounds, or where it is not known.
+    var hotPages: [PageIndex] = []
     private var isPostcopyTold = false
     private(set) var plan = PrecopyPlan()
     private var postcopyBytesPerSecond: UInt64 = 0
@@ -175,7 +175,7 @@ final class SourceSession {
         // it may still be discarding, and would take a new page for the one to be discarded.
         if plan.mostRounds == 0 {
             memory.openStream(
-                beginningWith: machine.firstPages(of: state.machine, thenHot: hotPages.pages)
+                beginningWith: machine.firstPages(of: state.machine, thenHot: hotPages)
             )
         }
 
