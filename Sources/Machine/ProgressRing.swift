@@ -18,6 +18,8 @@ package typealias ProgressSample = (instant: MonotonicTime, iterations: UInt32)
 
     /// Samples that are kept: 80 s of heartbeats every 5 ms.
     private static let capacity = 1 << 14
+    /// With fewer samples than this none has been overwritten, nor dropped as it might have been.
+    static let fewSamples = capacity - 64
 
     init() {
         unsafe instants = .allocate(capacity: Self.capacity)

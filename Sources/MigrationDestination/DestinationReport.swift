@@ -136,9 +136,7 @@ extension MigrationReport {
         let end = min(.now, (timeline.lastPage ?? .now).advanced(by: after))
         let samples = machine.progress(since: run)
         // Later on its beginning is no longer known.
-        let isKnown = samples.allSatisfy { vCPU in
-            vCPU.first.map { $0.instant < run.advanced(by: .seconds(1)) } ?? true
-        }
+        let isKnown = samples.allSatisfy { $0.count < Machine.fewProgressSamples }
         if isKnown { progress = ProgressSeries(samples, from: run, to: end) }
     }
 
