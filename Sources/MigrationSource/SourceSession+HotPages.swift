@@ -28,8 +28,10 @@ extension SourceSession {
             return noteUnknown(error)
         }
         for _ in 0..<Self.lookCount {
-            // What the destination has to say is for the switchover to hear.
-            if try isAnswered(within: Self.lookInterval) { return }
+            let ready = try awaitEvent(within: Self.lookInterval)
+            if ready.stop, stop?.take() != nil { throw .stopped }
+            // All else that may have happened is for the switchover to see.
+            if ready.control || ready.failure || ready.ended { return }
             do throws(MachineError) {
                 try machine.collectWrites()
             } catch {

@@ -95,10 +95,9 @@ extension SourceSession {
         }
     }
 
-    /// Waits a moment, while the guest runs or may go on; true when the destination has said
-    /// something.
-    func isAnswered(within limit: Duration = .milliseconds(100)) throws(MigrationError) -> Bool {
-        let ready = try awaitEvent(within: limit)
+    /// Waits a moment; true when the destination has said something.
+    private func isAnswered() throws(MigrationError) -> Bool {
+        let ready = try awaitEvent(within: .milliseconds(100))
         if ready.stop, stop?.take() != nil { throw .stopped }
         if ready.ended { throw .guestEnded("before the pause") }
         if ready.connection { lobby.turnAway(.busy) }
