@@ -179,7 +179,10 @@ let package = Package(
                 "TestSupport", protobuf,
             ]
         ),
-        tests("MigrationSourceTests", ["LinuxSystem", "GuestMemory", "MigrationSource"]),
+        tests(
+            "MigrationSourceTests",
+            ["LinuxSystem", "GuestMemory", "MigrationWire", "MigrationSource"]
+        ),
         tests(
             "FaultPathTests",
             [

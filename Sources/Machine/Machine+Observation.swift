@@ -28,8 +28,8 @@ extension Machine {
         for vcpu in vcpus { vcpu.heartbeat.resetGap() }
     }
 
-    /// With fewer samples of a vCPU's progress than this, none is missing.
-    package static let fewProgressSamples = ProgressRing.fewSamples
+    /// Whether `progress(since:)` still tells everything since the machine was made.
+    package var keepsAllProgress: Bool { vcpus.allSatisfy(\.heartbeat.progress.isWhole) }
 
     /// What each vCPU had done by each of its heartbeats since an instant, and by the last one
     /// before it; the last 16 thousand at the most.

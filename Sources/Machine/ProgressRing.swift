@@ -18,8 +18,6 @@ package typealias ProgressSample = (instant: MonotonicTime, iterations: UInt32)
 
     /// Samples that are kept: 80 s of heartbeats every 5 ms.
     private static let capacity = 1 << 14
-    /// With fewer samples than this none has been overwritten, nor dropped as it might have been.
-    static let fewSamples = capacity - 64
 
     init() {
         unsafe instants = .allocate(capacity: Self.capacity)
@@ -35,6 +33,9 @@ package typealias ProgressSample = (instant: MonotonicTime, iterations: UInt32)
         unsafe instants.deallocate()
         unsafe iterations.deallocate()
     }
+
+    /// Whether all that was ever recorded is still kept.
+    var isWhole: Bool { written.load(ordering: .relaxed) < Self.capacity }
 
     /// Adds a sample; for the vCPU's thread.
     func record(_ count: UInt32, at instant: MonotonicTime) {

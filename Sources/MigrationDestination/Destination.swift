@@ -34,9 +34,6 @@ package struct ArrivedGuest {
 ///
 /// For one thread, which it occupies until the migration has ended either way.
 package final class Destination {
-    /// For so long after the guest has gone on, its processors are not taken for progress lines.
-    private static let settling = Duration.milliseconds(250)
-
     private let connector: any LaneConnector
     private let stop: StopSignals?
     private let observer: any MigrationObserver
@@ -399,8 +396,7 @@ package final class Destination {
                 observer.noted("no page has arrived for \(options.stallLimit); still waiting")
                 watch = StallWatch(limit: options.stallLimit)
             }
-            // The guest has just gone on, and has more use for the processor.
-            if let run = timeline.run, .now < run.advanced(by: Self.settling) { continue }
+            if let run = timeline.run, .now < run.advanced(by: Phase.settling) { continue }
             var progress = meter.read(
                 pagesDone: UInt64(totals.installed),
                 requestsOutstanding: max(0, totals.requestsSent - totals.requestsAnswered)

@@ -135,9 +135,8 @@ extension MigrationReport {
         let after = Duration.seconds(3)
         let end = min(.now, (timeline.lastPage ?? .now).advanced(by: after))
         let samples = machine.progress(since: run)
-        // Later on its beginning is no longer known.
-        let isKnown = samples.allSatisfy { $0.count < Machine.fewProgressSamples }
-        if isKnown { progress = ProgressSeries(samples, from: run, to: end) }
+        // Behind the samples. After a minute and more their beginning is no longer known.
+        if machine.keepsAllProgress { progress = ProgressSeries(samples, from: run, to: end) }
     }
 
     /// Gaps between heartbeats, as stamped outside the guest.

@@ -164,13 +164,15 @@ package func streamMemory(_ memory: OutgoingMemory, on lane: any Lane, index: In
     }
 
     /// Sends single pages, in their order, until the guest goes on: then it asks for those it needs.
+    ///
+    /// Not compressed, so that more of them get out by then.
     private mutating func sendFirst(_ pages: [PageIndex]) throws(LaneError) {
         var rest = pages[...]
         while !rest.isEmpty, memory.isStreaming, memory.resumed == nil {
             var digest = PageDigest()
             batch.begin()
             for page in rest.prefix(StreamPace.batchPages) where memory.take(page) {
-                append(page, &digest, isUrgent: true)
+                append(page, &digest, isCompressed: false)
             }
             rest = rest.dropFirst(StreamPace.batchPages)
             guard batch.pageCount > 0 else { continue }
@@ -191,12 +193,12 @@ package func streamMemory(_ memory: OutgoingMemory, on lane: any Lane, index: In
     private mutating func append(
         _ page: PageIndex,
         _ digest: inout PageDigest,
-        isUrgent: Bool = false
+        isCompressed: Bool = true
     ) {
         let contents = unsafe UnsafeRawBufferPointer(
             memory.ram.bytes(of: PageRange(first: page, count: 1))
         )
-        let encoding = unsafe batch.append(page, contents: contents, isUrgent: isUrgent)
+        let encoding = unsafe batch.append(page, contents: contents, isCompressed: isCompressed)
         unsafe digest.add(page, contents: contents, as: encoding)
     }
 

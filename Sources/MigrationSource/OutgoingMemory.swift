@@ -203,7 +203,7 @@ package final class OutgoingMemory: Sendable {
 
     /// Whether the guest has just gone on, and whatever can wait should leave processors to it.
     var isSettling: Bool {
-        resumed.map { .now < $0.advanced(by: StreamPace.settling) } ?? false
+        resumed.map { .now < $0.advanced(by: Phase.settling) } ?? false
     }
 
     /// The pages that a request for one of them stands for.

@@ -5,6 +5,7 @@ internal import LinuxSystem
 internal import Machine
 internal import MigrationWire
 internal import Telemetry
+internal import Transport
 
 /// What the guest will need first, learned while it still runs here.
 extension SourceSession {
@@ -14,38 +15,43 @@ extension SourceSession {
 
     /// Watches for a moment what the guest writes.
     ///
-    /// Not after rounds: then nothing is sent before the guest goes on. On a host that cannot tell,
-    /// nothing is known and all goes on. Tracking ends with the migration: to end it before the
-    /// pause would cost the guest more.
-    func learnHotPages() throws(MigrationError) {
-        guard plan.mostRounds == 0 else { return }
+    /// Not with rounds: then nothing is sent between the pause and the moment the guest goes on.
+    /// Tracking ends with the migration: to end it before the pause would cost the guest more.
+    ///
+    /// - Returns: What it keeps writing; nothing on a host that cannot tell, or when something has
+    ///   come between.
+    func learnHotPages() throws(MigrationError) -> [PageIndex] {
+        guard plan.mostRounds == 0 else { return [] }
         isTracking = true
         let began = MonotonicTime.now
         var hot = HotPages()
         do throws(MachineError) {
             try machine.startTracking()
         } catch {
-            return noteUnknown(error)
+            noteUnknown(error)
+            return []
         }
         for _ in 0..<Self.lookCount {
             let ready = try awaitEvent(within: Self.lookInterval)
             if ready.stop, stop?.take() != nil { throw .stopped }
             // All else that may have happened is for the switchover to see.
-            if ready.control || ready.failure || ready.ended { return }
+            if ready.control || ready.failure || ready.ended { return [] }
+            if ready.connection { lobby.turnAway(.busy) }
             do throws(MachineError) {
                 try machine.collectWrites()
             } catch {
-                return noteUnknown(error)
+                noteUnknown(error)
+                return []
             }
             hot.look(at: machine.memory.written)
         }
-        // Now: sorting takes time, which is not to be the pause's.
-        hotPages = hot.pages
+        let pages = hot.pages
         let microseconds = MonotonicTime.now.nanoseconds(since: began) / 1000
         observer.noted(
             "watched the guest for \(HumanUnits.duration(microseconds: microseconds)): "
-                + "\(hotPages.count) pages that it keeps writing are sent first"
+                + "\(pages.count) pages that it keeps writing are sent first"
         )
+        return pages
     }
 
     private func noteUnknown(_ error: MachineError) {

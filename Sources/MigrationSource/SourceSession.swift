@@ -25,8 +25,6 @@ final class SourceSession {
     private var lanes: [LaneName: any Lane] = [:]
     private(set) var isPaused = false
     var isTracking = false
-    /// What the guest keeps writing; empty after rounds, or where it is not known.
-    var hotPages: [PageIndex] = []
     private var isPostcopyTold = false
     private(set) var plan = PrecopyPlan()
     private var postcopyBytesPerSecond: UInt64 = 0
@@ -77,8 +75,7 @@ final class SourceSession {
         do throws(MigrationError) {
             try prepare()
             try precopy()
-            try learnHotPages()
-            try switchOver()
+            try switchOver(hotPages: learnHotPages())
             try followUp()
             become(.completed)
         } catch {
@@ -149,7 +146,10 @@ final class SourceSession {
     }
 
     /// Pause, state, commit point; the guest stands still.
-    private func switchOver() throws(MigrationError) {
+    ///
+    /// - Parameter hotPages: What it keeps writing.
+    /// - Throws: Why it ended, or is to end; `phase` tells on which side of the commit point.
+    private func switchOver(hotPages: [PageIndex]) throws(MigrationError) {
         become(.switchover)
         timeline.mark(\.pauseRequested)
         isPaused = true

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import LinuxSystem
+internal import MigrationWire
 
 /// How one streaming thread makes way for requests.
 ///
@@ -15,9 +16,7 @@ package import LinuxSystem
 package struct StreamPace: Sendable {
     /// Requests closer to each other than this come in quick succession.
     package static let quiet = Duration.microseconds(1000)
-    /// For so long after the guest has gone on, requests have the processors to themselves.
-    package static let settling = Duration.milliseconds(250)
-    /// Until then, no request for this long says that there is nothing to make way for.
+    /// While the guest settles, no request for this long says that there is nothing to make way for.
     package static let settlingQuiet = Duration.milliseconds(20)
     /// A rest is so many times as long as the batch before it took.
     package static let restFactor: UInt64 = 2
@@ -59,7 +58,7 @@ package struct StreamPace: Sendable {
         if let resumed {
             let lastSign = max(resumed, lastRequest ?? resumed)
             let settled = min(
-                resumed.advanced(by: Self.settling),
+                resumed.advanced(by: Phase.settling),
                 lastSign.advanced(by: Self.settlingQuiet)
             )
             if now < settled { return .nanoseconds(Int64(settled.nanoseconds(since: now))) }

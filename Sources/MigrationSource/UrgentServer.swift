@@ -99,7 +99,8 @@ private struct UrgentServer: ~Copyable {
         let contents = unsafe UnsafeRawBufferPointer(
             memory.ram.bytes(of: PageRange(first: page, count: 1))
         )
-        let encoding = unsafe batch.append(page, contents: contents, isUrgent: true)
+        // A vCPU waits: LZ4 would cost it more than a lane takes for what it saves.
+        let encoding = unsafe batch.append(page, contents: contents, isCompressed: false)
         if memory.take(page) {
             unsafe digest.add(page, contents: contents, as: encoding)
             firstTime += 1

@@ -38,17 +38,18 @@ package import GuestMemory
     /// - Parameters:
     ///   - page: Its number.
     ///   - contents: Its 4096 bytes, which must not change meanwhile.
-    ///   - isUrgent: Somebody waits for it: to compress it takes longer than what that saves.
+    ///   - isCompressed: Whether to try LZ4, which takes longer than a fast lane takes for what it
+    ///     saves.
     /// - Returns: How it will travel.
     @discardableResult
     package mutating func append(
         _ page: PageIndex,
         contents: UnsafeRawBufferPointer,
-        isUrgent: Bool = false
+        isCompressed: Bool = true
     ) -> PageEncoding {
         precondition(contents.count == GuestPage.byteCount)
         precondition(pageCount < WireLimits.entriesPerFrame, "frame is full")
-        let (encoding, byteCount) = unsafe encode(contents, compressing: !isUrgent)
+        let (encoding, byteCount) = unsafe encode(contents, isCompressed)
         let entry = PageEntry(page: page, encoding: encoding, payloadByteCount: byteCount)
         unsafe entry.write(pageCount, to: .init(rebasing: head[FrameHeader.byteCount...]))
         pageCount += 1
@@ -91,11 +92,11 @@ package import GuestMemory
 
     private func encode(
         _ contents: UnsafeRawBufferPointer,
-        compressing: Bool
+        _ isCompressed: Bool
     ) -> (PageEncoding, Int) {
         if unsafe isZero(contents) { return (.zero, 0) }
         let room = unsafe UnsafeMutableRawBufferPointer(rebasing: payload[payloadByteCount...])
-        if compressing {
+        if isCompressed {
             // One byte less than a page: what does not shrink travels as it is.
             let compressed = unsafe LZ4_compress_default(
                 contents.baseAddress?.assumingMemoryBound(to: CChar.self),

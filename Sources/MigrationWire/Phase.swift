@@ -17,6 +17,10 @@ package enum Phase: String, CaseIterable, Sendable, CustomStringConvertible {
     /// Ended after the commit point: the guest is lost.
     case failed
 
+    /// At the beginning of `postcopy` the guest settles: each vCPU fetches, page after page, what it
+    /// needs to get anywhere, and whatever can wait leaves the processors of both sides to it.
+    package static let settling = Duration.milliseconds(250)
+
     /// The phase's name in output.
     package var description: String { rawValue }
 

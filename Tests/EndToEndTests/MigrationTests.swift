@@ -113,6 +113,20 @@ extension EndToEndTests {
             #expect((0.40...0.75).contains(wireShare), "\(wireShare)")
         }
 
+        @Test func `the source learns what the guest keeps writing`() throws {
+            let bench = try Bench()
+            let source = try bench.source(memory: "64M", vCPUs: 1, ["--guest-working-set", "16K"])
+            let destination = try bench.destination(to: source.address(), ["--run-after", "0s"])
+            #expect(try destination.waitForEnd() == .exited(0), "\(destination.log)")
+            _ = try expectSuccess(from: source, to: destination)
+            let words = try #require(
+                source.log.split(separator: "\n").first { $0.contains("watched the guest") }
+            )
+            let count = try #require(words.split(separator: " ").compactMap { Int($0) }.last)
+            // Its four pages, its own counters and stack, and not the rest of its memory.
+            #expect((4...64).contains(count), "\(words)")
+        }
+
         @Test(arguments: [1, 3])
         func `the cap on bandwidth holds over all streams together`(streams: Int) throws {
             let bench = try Bench()

@@ -123,6 +123,12 @@ struct `Saved state` {
         #expect(pages.count >= 4)
         #expect(Set(pages).count == pages.count)
         #expect(machine.firstPages(of: machine.blankState).count <= 1)
+        // Hot pages come before those of the kernel, and none comes twice.
+        let hot = [pages[0], pageCount - 1, pages[1]].map { PageIndex($0) }
+        let withHot = machine.firstPages(of: state, thenHot: hot).map(\.rawValue)
+        #expect(!pages.contains(pageCount - 1))
+        #expect(withHot.filter { $0 != pageCount - 1 } == pages)
+        #expect(withHot.contains(pageCount - 1) && withHot.last == pages.last)
         var random = SeededGenerator(seed: 11)
         var damaged = state
         for _ in 0..<200 {

@@ -76,6 +76,7 @@ struct `The walker` {
             #expect(samples.first?.iterations == before.last?.iterations)
             #expect(samples.count > 1)
         }
+        #expect(machine.keepsAllProgress)
         #expect(machine.stop() == .stopped)
     }
 

@@ -2,6 +2,7 @@
 
 import LinuxSystem
 import MigrationSource
+import MigrationWire
 import Testing
 
 struct StreamPaceTests {
@@ -70,7 +71,7 @@ struct StreamPaceTests {
             #expect(rest > .zero)
             now += max(1, min(500, rest.wholeNanoseconds / 1000))
         }
-        #expect(now == StreamPace.settling.wholeNanoseconds / 1000)
+        #expect(now == Phase.settling.wholeNanoseconds / 1000)
         pace.worked(from: instant(now), to: instant(now + 100))
         let rest = pace.rest(
             at: instant(now + 100),

@@ -34,6 +34,39 @@ struct StreamTests {
         #expect(unsafe try stream.next().header.kind == .endOfStream)
     }
 
+    @Test func `what is touched first is sent first, and as it is, until the guest goes on`() throws
+    {
+        for hasResumed in [false, true] {
+            let source = try ServingSource()
+            defer { source.end() }
+            for page in [0, 900] { source.fill(PageIndex(page)) }
+            let began = MonotonicTime.now
+            if hasResumed { source.memory.noteResumed() }
+            source.memory.openStream(beginningWith: [PageIndex(900)])
+            var stream = FrameReader(source.bulk)
+            let first = unsafe try source.firstEntry(of: stream.next())
+            #expect(first.page == PageIndex(hasResumed ? 0 : 900))
+            // LZ4 would make both of them smaller.
+            #expect(first.encoding == (hasResumed ? .lz4 : .raw))
+            if hasResumed {
+                let quiet = StreamPace.settlingQuiet.wholeNanoseconds
+                #expect(MonotonicTime.now.nanoseconds(since: began) >= quiet)
+            }
+        }
+    }
+
+    @Test func `an answer is not compressed`() throws {
+        let source = try ServingSource()
+        defer { source.end() }
+        source.fill(PageIndex(5))
+        source.memory.openForRequests()
+        try source.request(page: PageIndex(5), number: 0)
+        var answers = FrameReader(source.urgent)
+        let entry = unsafe try source.firstEntry(of: answers.next())
+        #expect(entry.page == PageIndex(5))
+        #expect(entry.encoding == .raw)
+    }
+
     @Test func `a stream that rests for its cap ends when the cap goes`() throws {
         let source = try ServingSource()
         defer { source.end() }
@@ -58,6 +91,7 @@ struct StreamTests {
 /// Memory of a source, and the threads that serve it on one lane of each kind.
 private final class ServingSource {
     let memory: OutgoingMemory
+    private let ram: GuestRAM
     let urgent: any Lane
     let bulk: any Lane
     private let ends: [any Lane]
@@ -67,6 +101,7 @@ private final class ServingSource {
         let ram = try GuestRAM(layout: .pc(byteCount: 4 << 20), backing: .anonymous)
         let memory = try OutgoingMemory(ram: ram)
         self.memory = memory
+        self.ram = ram
         memory.serve(pagesPerRequest: 1, prefetchPages: 16, bytesPerSecond: 0)
         func pair(_ name: LaneName) throws -> (any Lane, any Lane) {
             try SocketPair().take { first, second in
@@ -79,6 +114,16 @@ private final class ServingSource {
         ends = [urgentEnd, bulkEnd]
         try threads.start("urgent") { serveUrgentLane(urgentEnd, index: 0, of: memory) }
         try threads.start("stream") { streamMemory(memory, on: bulkEnd, index: 0) }
+    }
+
+    /// Makes a page of one letter.
+    func fill(_ page: PageIndex) {
+        let bytes = unsafe ram.bytes(of: PageRange(first: page, count: 1))
+        unsafe bytes.initializeMemory(as: UInt8.self, repeating: 0x61)
+    }
+
+    func firstEntry(of frame: Frame) throws -> PageEntry {
+        try unsafe PageFrame(header: frame.header, body: frame.body, guestPageCount: 1024).entry(0)
     }
 
     func request(page: PageIndex, number: UInt64) throws {
