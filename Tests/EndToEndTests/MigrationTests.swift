@@ -118,7 +118,8 @@ extension EndToEndTests {
             let source = try bench.source(memory: "64M", vCPUs: 1, ["--guest-working-set", "16K"])
             let destination = try bench.destination(to: source.address(), ["--run-after", "0s"])
             #expect(try destination.waitForEnd() == .exited(0), "\(destination.log)")
-            _ = try expectSuccess(from: source, to: destination)
+            // All that it touches may come before it goes on.
+            try expectSuccess(from: source, to: destination, touchesAbsent: false)
             let words = try #require(
                 source.log.split(separator: "\n").first { $0.contains("watched the guest") }
             )
