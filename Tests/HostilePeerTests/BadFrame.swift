@@ -58,6 +58,8 @@ struct BadFrame: CustomTestStringConvertible, Sendable {
         .init("2147483648 bytes for page") { .replace($0.with(UInt32(1) << 31, at: 40)) },
         .init("bytes where") { frame in
             let payload = frame.little(UInt32.self, at: 4)
+            // Zero pages bring no bytes of which one could be missing.
+            guard payload > 0 else { return .replace(frame.with(UInt32(1), at: 4) + [0]) }
             return .replace(frame.with(payload - 1, at: 4).dropLast(1))
         },
     ]
