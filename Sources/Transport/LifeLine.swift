@@ -18,8 +18,8 @@ final class LifeLine: Sendable {
 
     /// How long a waiting thread spins before it sleeps: about what a sleep and a wake cost.
     private static let spinNanoseconds: UInt64 = 50_000
-    /// Looks at the other side's cursor before it lets others run and reads the clock: few, since
-    /// what it waits for may need this processor, and an emulated one takes 1 µs for each.
+    /// Looks at the other side's cursor before it reads the clock: few, since an emulated processor
+    /// takes 1 µs for each.
     private static let looksPerClock = 32
     /// How long a thread sleeps before it looks whether the other side is still there.
     private static let patience = Duration.milliseconds(50)
@@ -64,6 +64,10 @@ final class LifeLine: Sendable {
 
     /// Waits until the other side has moved its cursor far enough: spins a little, then sleeps.
     ///
+    /// Does not yield in between. Who sleeps and is woken takes the processor from a thread that
+    /// spins, if it is the one to be served; but one that yields falls behind all others by a slice,
+    /// some milliseconds, each time, and its vCPU with it.
+    ///
     /// - Parameters:
     ///   - flag: What the other side looks at to know whether a thread here sleeps.
     ///   - cursor: What the other side moves.
@@ -82,8 +86,6 @@ final class LifeLine: Sendable {
                 spinHint()
             }
             try check()
-            // The other side may need this very processor.
-            yieldProcessor()
         }
         return try sleep(since: start, on: flag, for: cursor, judge)
     }
