@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import GuestMemory
 internal import KVM
 package import LinuxSystem
 
@@ -39,6 +40,22 @@ extension Machine {
 
     /// The tasks of the vCPU threads, as the kernel numbers them, once they have been started.
     package var threadIDs: [CInt] { vcpus.map(\.threadID) }
+
+    /// Maps pages for all vCPUs of a parked machine, as if they had touched them: so each saves an
+    /// exit to KVM when the guest goes on.
+    ///
+    /// Advice: where the kernel cannot, nothing changes.
+    ///
+    /// - Parameter pages: Are present.
+    package func map(_ pages: some Sequence<PageIndex>) {
+        guard faultExits.canPrefault else { return }
+        for page in pages {
+            guard let address = memory.layout.guestAddress(of: page),
+                // All vCPUs share what one has mapped.
+                vcpus[0].virtualCPU.prefault(address, byteCount: UInt64(GuestPage.byteCount))
+            else { return }
+        }
+    }
 
     /// Lets all vCPUs run.
     ///

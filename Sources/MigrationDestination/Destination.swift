@@ -43,6 +43,7 @@ package final class Destination {
     private var rings: [(ring: FaultSpanRing, vCPU: Int?)] = []
     private var account = FaultAccount(clocks: .unrelated)
     private let threads = ThreadGroup()
+    private let loader = StateLoader()
     private let loaders = ThreadGroup()
     private var lanes: [any Lane] = []
     private var machine: Machine?
@@ -136,6 +137,8 @@ package final class Destination {
         )
         self.memory = memory
         let urgentLanes = try openLanes(key, memory, machine)
+        let loader = loader
+        try start("dst-load", in: loaders) { loader.run(machine) }
         rehearseState(of: machine)
 
         var prepared = WirePrepared()
@@ -150,7 +153,15 @@ package final class Destination {
         prepared.prefetchPages = pagesPerRequest == 1 ? UInt32(options.prefetchPages) : 0
         prepared.streamBytesPerSecond = options.streamBytesPerSecond ?? 0
         switch options.mode {
-        case .postcopy: become(.switchover)
+        case .postcopy:
+            let cap = prepared.streamBytesPerSecond
+            // Of a huge page there would only be parts, which cannot be made present.
+            if pagesPerRequest == 1, cap == 0 || cap >= WireLimits.leastPrecopyBytesPerSecond {
+                prepared.kernelAhead = true
+                prepared.precopyBytesPerSecond = cap
+                memory.rounds.open(most: 1)
+            }
+            become(.switchover)
         case .hybrid, .precopy:
             prepared.precopyRounds = UInt32(options.precopyRounds)
             prepared.downtimeLimitUs = options.downtimeLimit.wholeNanoseconds / 1000
@@ -189,7 +200,7 @@ package final class Destination {
         guard state.heartbeats.count == count else {
             throw control.violation(.field("heartbeats"))
         }
-        try load(state.machine, into: machine)
+        try load(state.machine)
         sourceHeartbeats = state.heartbeats.map { Heartbeat($0) }
         if clocks == .same { machine.continueHeartbeats(from: sourceHeartbeats) }
         timeline.mark(\.stateLoaded)
@@ -208,8 +219,6 @@ package final class Destination {
         if clocks == .same { timeline.endSendingAtArrival() }
         timeline.run = firstRun(of: machine)
         account.beginSeries(at: timeline.run ?? .now)
-        // Not before: whoever is told may take processors that the vCPUs need.
-        tellPhases()
         var running = WireRunning()
         running.runNs = timeline.run?.nanoseconds ?? 0
         try control.send(.running(running))
@@ -229,17 +238,21 @@ package final class Destination {
             )
             switch message {
             case .state(let state):
-                memory?.rounds.close()
                 memory?.complete.clear()
+                memory?.rounds.close()
                 if phase == .precopy { enter(.switchover) }
                 return state
-            case .discard(let list) where options.mode == .hybrid:
+            case .discard(let list) where mayDiscard:
                 try discard(list, control)
                 if list.wantsAnswer { try control.send(.discarded(WireDiscarded())) }
             case let other:
                 throw control.violation(.unexpectedMessage(other.name, expected: "state"))
             }
         }
+    }
+
+    private var mayDiscard: Bool {
+        options.mode != .precopy && memory?.rounds.areOpen == true
     }
 
     private func discard(
@@ -277,29 +290,25 @@ package final class Destination {
 
     /// Tells the source that a round has been received whole.
     private func acknowledgeRound(_ control: ControlChannel) throws(MigrationError) {
-        guard let rounds = memory?.rounds else { return }
+        guard let memory else { return }
+        let rounds = memory.rounds
         rounds.ended.clear()
+        // The guest's kernel, which runs first.
+        if options.mode == .postcopy { machine?.map(memory.present) }
         var received = WireRoundReceived()
         received.number = UInt32(clamping: rounds.receivedCount)
         try control.send(.roundReceived(received))
     }
 
-    /// Loads the state on a thread of its own.
+    /// Has the state loaded, on a thread of its own.
     ///
     /// KVM may touch guest memory while it does, and so sleep in userfaultfd for a page that a
     /// dying source never sends. Then somebody has to be awake who ends that.
-    private func load(
-        _ state: WireMachineState,
-        into machine: Machine
-    ) throws(MigrationError) {
-        let loading = StateLoading()
-        try start("dst-load", in: loaders) {
-            let result = Result { () throws(MachineError) in try machine.loadState(state) }
-            loading.finish(result)
-        }
+    private func load(_ state: WireMachineState) throws(MigrationError) {
+        loader.load(state)
         let deadline = MonotonicTime.now.advanced(by: options.answerLimit)
         while true {
-            if let result = loading.result(within: .milliseconds(50)) {
+            if let result = loader.result(within: .milliseconds(50)) {
                 guard case .failure(let error) = result else { return }
                 throw .machine(error.description)
             }
@@ -396,7 +405,9 @@ package final class Destination {
                 observer.noted("no page has arrived for \(options.stallLimit); still waiting")
                 watch = StallWatch(limit: options.stallLimit)
             }
+            // Whoever is told may take processors that the vCPUs need.
             if let run = timeline.run, .now < run.advanced(by: Phase.settling) { continue }
+            tellPhases()
             var progress = meter.read(
                 pagesDone: UInt64(totals.installed),
                 requestsOutstanding: max(0, totals.requestsSent - totals.requestsAnswered)
@@ -660,10 +671,12 @@ package final class Destination {
         memory?.failure.close()
         memory?.stopReaders.signal()
         memory?.pages.abandon()
+        memory?.rounds.close()
         for lane in lanes { lane.shutdown() }
         threads.joinAll()
         try? machine?.faultExits.disarm()
         try? memory?.unregister()
+        loader.end()
         loaders.joinAll()
         control?.shutdown()
     }

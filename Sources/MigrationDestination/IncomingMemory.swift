@@ -104,6 +104,12 @@ package final class IncomingMemory: Sendable {
         ram.mapping.address + UInt(range.byteOffset)
     }
 
+    /// The pages that are present now.
+    var present: some Sequence<PageIndex> {
+        (0..<pages.pageCount).lazy.map { PageIndex($0) }
+            .filter { [pages] in pages.state(of: $0) == .installed }
+    }
+
     // MARK: Host pages
 
     /// Notes that a request for an absent page goes out: for the whole host page, by the number of

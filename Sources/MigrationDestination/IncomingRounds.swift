@@ -11,6 +11,8 @@ package final class IncomingRounds: Sendable {
     let ended: EventFD
     private let lanes: Int
     private let isOpen = Atomic<Bool>(false)
+    /// Changes when the rounds are closed.
+    private let closings = FutexWord(0)
     private let most = Atomic<UInt64>(0)
     private let installing = Atomic<Int>(0)
     private let lanesEnded = Atomic<Int>(0)
@@ -36,6 +38,17 @@ package final class IncomingRounds: Sendable {
     /// not be counted, or claimed, as what has come to stay.
     var areOpen: Bool { isOpen.load(ordering: .acquiring) }
 
+    /// Waits until pages come in no more rounds; false when that takes longer than a time.
+    func areClosed(within limit: Duration) -> Bool {
+        let end = MonotonicTime.now.advanced(by: limit)
+        while true {
+            let serial = closings.value
+            guard areOpen else { return true }
+            guard MonotonicTime.now < end else { return false }
+            closings.wait(while: serial, timeout: end.remaining)
+        }
+    }
+
     /// From now on pages may come in rounds.
     ///
     /// - Parameter most: How many rounds there may be.
@@ -50,6 +63,7 @@ package final class IncomingRounds: Sendable {
     func close() {
         // Pairs with `begin()`: either that sees the rounds closed, or this its install.
         isOpen.store(false, ordering: .sequentiallyConsistent)
+        closings.add(1)
         while installing.load(ordering: .sequentiallyConsistent) != 0 { yieldProcessor() }
     }
 

@@ -5,7 +5,7 @@
 /// One way of working, with two settings: how many rounds there are while the guest runs at the
 /// source, and when that travels which they leave.
 package enum MigrationMode: String, CaseIterable, Sendable {
-    /// Nothing.
+    /// The guest's kernel, of small pages, where the source finds it; else nothing.
     case postcopy
     /// Rounds of precopy; what they leave comes in postcopy.
     case hybrid

@@ -130,7 +130,11 @@ struct AnswerReceiver: ~Copyable {
             throw .lane(unsafe reader.violation(.kind(header.kind.rawValue), in: frame))
         }
         let received = isStamped ? MonotonicTime.now : nil
-        unsafe try checkDue(frame, reader, memory)
+        // Nobody has requested anything before the state was read.
+        guard !memory.rounds.areOpen else {
+            let kind = unsafe frame.header.kind.rawValue
+            throw .lane(unsafe reader.violation(.early(kind: kind), in: frame))
+        }
         unsafe try install(frame, .answer, with: &installer, reader, memory)
         memory.countAnswers(pages: header.entryCount)
         return Answer(
@@ -150,13 +154,19 @@ private func next(_ reader: inout FrameReader) throws(MigrationError) -> Frame {
     }
 }
 
-/// Refuses what is no part of a round as long as there may be rounds.
+/// How long the stream may come before the state is read, which was sent first.
+private let earlyLimit = Duration.seconds(5)
+
+/// Waits with what of the stream is no part of a round as long as there may be rounds.
+///
+/// It is sent behind the state, which tells that there are no more, and behind all that is to be
+/// discarded: a page must not be discarded that came to stay.
 private func checkDue(
     _ frame: Frame,
     _ reader: borrowing FrameReader,
     _ memory: IncomingMemory
 ) throws(MigrationError) {
-    guard !memory.rounds.areOpen else {
+    guard memory.rounds.areClosed(within: earlyLimit) else {
         let kind = unsafe frame.header.kind.rawValue
         throw .lane(unsafe reader.violation(.early(kind: kind), in: frame))
     }

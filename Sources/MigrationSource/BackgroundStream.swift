@@ -70,37 +70,62 @@ package func streamMemory(_ memory: OutgoingMemory, on lane: any Lane, index: In
 
     /// Sends what is unsent while the guest runs.
     private mutating func send(round: Int) throws(LaneError) {
+        let only = memory.pagesOfRound
+        // Few, and in an order: one of the lanes sends them all.
+        var rest = (distance == 0 ? only : nil) ?? []
         while !memory.isStopped {
             let serial = memory.streamSerial
             if let wait = memory.capWait {
                 memory.rest(since: serial, for: wait)
                 continue
             }
-            guard let run = memory.takeRun(from: cursor, mostPages: WireLimits.entriesPerFrame)
-            else {
+            let pages = only == nil ? takeRun() : take(&rest)
+            guard !pages.isEmpty else {
                 try sendEnd(.endOfRound, token: UInt64(round))
                 return
             }
-            moveCursor(to: run.first.rawValue + run.count)
             batch.begin()
             var zeroPages = 0
-            for number in run.first.rawValue..<run.first.rawValue + run.count {
-                let page = PageIndex(number)
+            for page in pages {
                 unsafe copy.copyMemory(
                     from: .init(memory.ram.bytes(of: PageRange(first: page, count: 1)))
                 )
                 let encoding = unsafe batch.append(page, contents: .init(copy))
                 if encoding == .zero { zeroPages += 1 }
             }
-            memory.countRound(pages: run.count, zeroPages: zeroPages)
+            memory.countRound(pages: pages.count, zeroPages: zeroPages)
             memory.payForStream(byteCount: try sendBatch(token: FrameHeader.precopyToken))
         }
+    }
+
+    /// Takes a frame of unsent pages, from the cursor on.
+    private mutating func takeRun() -> [PageIndex] {
+        guard let run = memory.takeRun(from: cursor, mostPages: WireLimits.entriesPerFrame)
+        else { return [] }
+        moveCursor(to: run.first.rawValue + run.count)
+        return (0..<run.count).map { PageIndex(run.first.rawValue + $0) }
+    }
+
+    /// Takes a frame of unsent pages from the beginning of a list.
+    private func take(_ rest: inout [PageIndex]) -> [PageIndex] {
+        var pages: [PageIndex] = []
+        while pages.isEmpty, !rest.isEmpty {
+            pages = rest.prefix(WireLimits.entriesPerFrame).filter { memory.take($0) }
+            rest.removeFirst(min(rest.count, WireLimits.entriesPerFrame))
+        }
+        return pages
     }
 
     /// Adds pages to the digest that came in a round and stayed: as they are at the pause, so that
     /// a write that nobody has noticed is found.
     private mutating func digestKept() {
-        while memory.isStreaming, let run = memory.takeKept(from: cursor) {
+        while memory.isStreaming {
+            // The guest stands still, or has just gone on.
+            guard memory.hasSettled else {
+                memory.rest(since: memory.streamSerial, for: .milliseconds(20))
+                continue
+            }
+            guard let run = memory.takeKept(from: cursor) else { return }
             moveCursor(to: run.first.rawValue + run.count)
             var digest = PageDigest()
             for number in run.first.rawValue..<run.first.rawValue + run.count {
@@ -177,6 +202,12 @@ package func streamMemory(_ memory: OutgoingMemory, on lane: any Lane, index: In
             rest = rest.dropFirst(StreamPace.batchPages)
             guard batch.pageCount > 0 else { continue }
             memory.payForStream(byteCount: try finish(digest, token: FrameHeader.streamToken))
+        }
+        // The destination is loading the state, and may need all its processors for that.
+        while !pages.isEmpty, memory.isStreaming, memory.resumed == nil {
+            let serial = memory.streamSerial
+            guard memory.resumed == nil else { return }
+            memory.rest(since: serial, for: .milliseconds(100))
         }
     }
 

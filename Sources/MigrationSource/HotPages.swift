@@ -20,12 +20,12 @@ package struct HotPages {
     /// Nothing seen yet.
     package init() {}
 
-    /// Takes a look: counts the pages that are set, and clears them.
+    /// Takes a look: counts the pages that are set.
     ///
     /// - Parameter written: What has been written since the last look.
     package mutating func look(at written: PageBitmap) {
         for word in 0..<written.wordCount {
-            var bits = written.takeBits(ofWord: word)
+            var bits = written.bits(ofWord: word)
             while bits != 0 {
                 looks[PageIndex(word * 64 + bits.trailingZeroBitCount), default: 0] += 1
                 bits &= bits - 1

@@ -37,6 +37,7 @@ package final class OutgoingMemory: Sendable {
     private let isCapped = Atomic<Bool>(false)
     private let cap = Locked<TokenBucket?>(nil)
     private let firstPages = Locked<[PageIndex]>([])
+    private let roundPages = Locked<[PageIndex]?>(nil)
     private let pagesEachRequest = Atomic<Int>(1)
     private let prefetch = Atomic<Int>(0)
     /// A ``StreamGate`` in the lowest bits, above them the number of a precopy round; written by the
@@ -97,6 +98,12 @@ package final class OutgoingMemory: Sendable {
         (0..<sent.wordCount).reduce(0) { count, word in
             count + (sent.validBits(ofWord: word) & ~sent.bits(ofWord: word)).nonzeroBitCount
         }
+    }
+
+    /// Pages that the round under way still has to send.
+    var unsentInRound: Int {
+        guard let pages = pagesOfRound else { return unsentCount }
+        return pages.count { sent.bits(ofWord: $0.rawValue / 64) & 1 << ($0.rawValue % 64) == 0 }
     }
 
     /// The guest is paused, and what it had written is taken back: the pages that are sent now stay
@@ -193,6 +200,8 @@ package final class OutgoingMemory: Sendable {
     /// The guest goes on at the destination about now.
     package func noteResumed() {
         resumedTime.store(MonotonicTime.now.nanoseconds, ordering: .relaxed)
+        // The stream may wait for it.
+        streamBell.add(1)
     }
 
     /// When the guest went on at the destination; nil before it has.
@@ -202,8 +211,11 @@ package final class OutgoingMemory: Sendable {
     }
 
     /// Whether the guest has just gone on, and whatever can wait should leave processors to it.
-    var isSettling: Bool {
-        resumed.map { .now < $0.advanced(by: Phase.settling) } ?? false
+    var isSettling: Bool { resumed != nil && !hasSettled }
+
+    /// Whether the guest has gone on some time ago.
+    var hasSettled: Bool {
+        resumed.map { .now >= $0.advanced(by: Phase.settling) } ?? false
     }
 
     /// The pages that a request for one of them stands for.
@@ -270,10 +282,16 @@ package final class OutgoingMemory: Sendable {
 
     /// Lets streaming threads send what is unsent, each until nothing is left.
     ///
-    /// - Parameter number: Of the round, from 1.
-    package func openRound(_ number: Int) {
+    /// - Parameters:
+    ///   - number: Of the round, from 1.
+    ///   - pages: All that the round is about; nil for the whole memory.
+    package func openRound(_ number: Int, of pages: [PageIndex]? = nil) {
+        roundPages.withLock { $0 = pages }
         moveGate(to: StreamGate.round.rawValue | UInt32(number) * StreamGate.oneRound)
     }
+
+    /// All that the round under way is about; nil for the whole memory.
+    var pagesOfRound: [PageIndex]? { roundPages.withLock { $0 } }
 
     /// Lets the background stream run.
     ///

@@ -5,7 +5,7 @@ internal import MigrationWire
 
 /// What of a guest's memory is to travel before the guest runs at the destination.
 ///
-/// Postcopy is a plan of no rounds; precopy is one that leaves nothing behind.
+/// Postcopy is a plan of no rounds over all of it; precopy is one that leaves nothing behind.
 package struct PrecopyPlan: Equatable, Sendable {
     /// When the pages that are dirty at the pause travel.
     package enum Remainder: Sendable {
@@ -17,6 +17,8 @@ package struct PrecopyPlan: Equatable, Sendable {
 
     /// Most rounds while the guest runs, 0 to 64.
     package var mostRounds = 0
+    /// Whether, where there are no rounds, the guest's kernel is sent in one.
+    package var isKernelAhead = false
     /// What may remain dirty at the pause: as much as can be sent in this time.
     package var downtimeLimit = Duration.milliseconds(300)
     /// When the remainder travels.

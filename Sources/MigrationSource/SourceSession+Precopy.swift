@@ -33,13 +33,16 @@ extension SourceSession {
         }
     }
 
-    /// Sends all that is unsent, and waits until the destination has it.
-    private func sendRound() throws(MigrationError) {
+    /// Sends what is unsent, and waits until the destination has it.
+    ///
+    /// - Parameter pages: Only these; nil for all.
+    /// - Throws: When the destination does not take it, or something comes in between.
+    func sendRound(of pages: [PageIndex]? = nil) throws(MigrationError) {
         let before = memory.totals
-        let unsent = memory.unsentCount
+        let unsent = pages?.count ?? memory.unsentCount
         let began = MonotonicTime.now
         let number = rounds.count + 1
-        memory.openRound(number)
+        memory.openRound(number, of: pages)
         try awaitRound(number, pages: unsent)
         let after = memory.totals
         rounds.append(
@@ -110,7 +113,7 @@ extension SourceSession {
         switch try control.receive(within: LaneOpening.limit) {
         case .roundReceived(let received):
             // Sent before the source has: something else was received.
-            guard received.number == UInt32(number), memory.unsentCount == 0 else {
+            guard received.number == UInt32(number), memory.unsentInRound == 0 else {
                 throw control.violation(.field("number"))
             }
         case let other:
@@ -137,7 +140,7 @@ extension SourceSession {
     }
 
     /// Takes pages back that have been written since they were sent.
-    private func takeBackWritten() throws(MigrationError) -> DiscardList {
+    func takeBackWritten() throws(MigrationError) -> DiscardList {
         do {
             try machine.collectWrites()
         } catch {
@@ -147,9 +150,10 @@ extension SourceSession {
     }
 
     /// Whether to wait for what a message leads to.
-    private enum Waiting { case andAwait, andGoOn }
+    enum Waiting { case andAwait, andGoOn }
 
-    private func discard(_ list: DiscardList, _ waiting: Waiting) throws(MigrationError) {
+    /// Has the destination discard pages.
+    func discard(_ list: DiscardList, _ waiting: Waiting) throws(MigrationError) {
         for var message in list.messages {
             message.wantsAnswer = waiting == .andAwait
             try control.send(.discard(message))
@@ -172,8 +176,9 @@ extension SourceSession {
 
     /// The guest is paused: what it has written since the last round goes the way the plan says.
     func settleMemory() throws(MigrationError) {
-        guard plan.mostRounds > 0 else { return }
+        guard !rounds.isEmpty else { return }
         let written = try takeBackWritten()
+        hotPages += written.pages.prefix(HotPages.mostPages)
         switch plan.remainder {
         case .inPostcopy: try discard(written, .andGoOn)
         case .inPause: if memory.unsentCount > 0 { try sendRound() }
@@ -187,6 +192,7 @@ extension PrecopyPlan {
     init(_ prepared: WirePrepared) {
         self.init()
         mostRounds = Int(prepared.precopyRounds)
+        isKernelAhead = prepared.kernelAhead && mostRounds == 0 && prepared.pagesPerRequest == 1
         downtimeLimit = .microseconds(Int64(clamping: prepared.downtimeLimitUs))
         remainder = prepared.allBeforeRun ? .inPause : .inPostcopy
     }

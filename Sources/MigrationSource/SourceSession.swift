@@ -27,7 +27,7 @@ final class SourceSession {
     var isTracking = false
     private var isPostcopyTold = false
     private(set) var plan = PrecopyPlan()
-    private var postcopyBytesPerSecond: UInt64 = 0
+    private(set) var postcopyBytesPerSecond: UInt64 = 0
     private var totalsAtEnd: OutgoingTotals?
 
     /// Where the migration stands.
@@ -37,6 +37,8 @@ final class SourceSession {
     var rounds: [PrecopyRound] = []
     /// When the first round began; nil without rounds.
     var precopyBegan: MonotonicTime?
+    /// What the guest keeps writing, most often written first.
+    var hotPages: [PageIndex] = []
     /// Pages that the destination was told to discard.
     var discardedCount = 0
     /// Digest and counts that the destination reported.
@@ -75,7 +77,8 @@ final class SourceSession {
         do throws(MigrationError) {
             try prepare()
             try precopy()
-            try switchOver(hotPages: learnHotPages())
+            try sendFirstPages()
+            try switchOver()
             try followUp()
             become(.completed)
         } catch {
@@ -147,9 +150,8 @@ final class SourceSession {
 
     /// Pause, state, commit point; the guest stands still.
     ///
-    /// - Parameter hotPages: What it keeps writing.
     /// - Throws: Why it ended, or is to end; `phase` tells on which side of the commit point.
-    private func switchOver(hotPages: [PageIndex]) throws(MigrationError) {
+    private func switchOver() throws(MigrationError) {
         become(.switchover)
         timeline.mark(\.pauseRequested)
         isPaused = true
@@ -171,13 +173,10 @@ final class SourceSession {
         timeline.mark(\.stateSent)
         memory.capStream(bytesPerSecond: postcopyBytesPerSecond)
         // From here on it waits, and so would its processors. What the destination touches first,
-        // when it loads the state and when its vCPUs go on, may be there by then. Not after rounds:
-        // it may still be discarding, and would take a new page for the one to be discarded.
-        if plan.mostRounds == 0 {
-            memory.openStream(
-                beginningWith: machine.firstPages(of: state.machine, thenHot: hotPages)
-            )
-        }
+        // when it loads the state and when its vCPUs go on, may be there by then.
+        memory.openStream(
+            beginningWith: machine.firstPages(of: state.machine, thenHot: hotPages)
+        )
 
         try awaitLoaded()
         let answer = try control.receive(within: options.loadLimit)
@@ -230,8 +229,6 @@ final class SourceSession {
 
     /// The guest runs at the destination; its memory follows.
     private func followUp() throws(MigrationError) {
-        if plan.mostRounds > 0 { memory.openStream() }
-        let runLimit = MonotonicTime.now.advanced(by: .seconds(1))
         var meter = ProgressMeter(
             pagesTotal: UInt64(memory.ram.layout.pageCount),
             pageBytes: GuestPage.byteCount
@@ -243,9 +240,8 @@ final class SourceSession {
             if ready.stop { try handleStop(&isWarned) }
             if ready.connection { lobby.turnAway(.busy) }
             if ready.control, try handleMessage() { return }
-            if timeline.run == nil, MonotonicTime.now < runLimit { continue }
-            tellPostcopy()
             if memory.isSettling { continue }
+            tellPostcopy()
             let totals = memory.totals
             var progress = meter.read(
                 pagesDone: UInt64(memory.ram.layout.pageCount - memory.unsentCount),

@@ -17,7 +17,7 @@ package struct StreamPace: Sendable {
     /// Requests closer to each other than this come in quick succession.
     package static let quiet = Duration.microseconds(1000)
     /// While the guest settles, no request for this long says that there is nothing to make way for.
-    package static let settlingQuiet = Duration.milliseconds(20)
+    package static let settlingQuiet = Duration.milliseconds(60)
     /// A rest is so many times as long as the batch before it took.
     package static let restFactor: UInt64 = 2
     /// The longest rest: a batch may have waited for room on its lane.

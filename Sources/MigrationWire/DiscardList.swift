@@ -34,6 +34,19 @@ package struct DiscardList: Sendable {
         nextWord = word + 1
     }
 
+    /// The pages, in rising order.
+    package var pages: [PageIndex] {
+        var pages: [PageIndex] = []
+        for message in messages {
+            var page = Int(message.firstPage)
+            for byte in message.pages {
+                for bit in 0..<8 where byte & 1 << bit != 0 { pages.append(PageIndex(page + bit)) }
+                page += 8
+            }
+        }
+        return pages
+    }
+
     /// Zeros to put between the end of a message and a word, if that fits in.
     private func gap(before word: Int, in message: WireDiscard) -> Int? {
         let gap = (word - nextWord) * 8

@@ -7,7 +7,7 @@ internal import GuestMemory
 /// A peer that goes beyond one has violated the protocol.
 package enum WireLimits {
     /// Protocol version spoken here; both sides must speak the same.
-    package static let version: UInt16 = 5
+    package static let version: UInt16 = 6
     /// Bytes of any encoded control message.
     package static let controlMessageByteCount = 4 << 20
     /// Bytes of a source's welcome, which holds the description of a machine.

@@ -75,8 +75,8 @@ struct ApusDestination: ParsableCommand {
 
     @Option(
         help: """
-            What of memory travels before the guest runs here: nothing (postcopy), rounds while it \
-            runs at the source (hybrid; what they leave comes in postcopy), or everything \
+            What of memory travels before the guest runs here: nothing but its kernel (postcopy), \
+            rounds while it runs at the source (hybrid; what they leave comes in postcopy), or everything \
             (precopy; what the rounds leave comes in the pause).
             """
     )

@@ -76,6 +76,12 @@ extension EndToEndTests {
             let report = try move(source, to: after)
             #expect(report.machine.guest == "linux")
             expectWholeStory([before, after])
+            // Its kernel went ahead, and some of that has been written since.
+            let ahead = try #require(report.precopy)
+            #expect(ahead.rounds.count == 1)
+            #expect((1024...8192).contains(ahead.rounds[0].pages), "\(ahead)")
+            #expect(ahead.discardedPages > 0)
+            #expect(ahead.pages + ahead.discardedPages == ahead.rounds[0].pages)
             // All clocks of the guest went on while it stood still, and so did its heartbeat's.
             let downtime = try #require(report.switchover?.downtimeMicroseconds)
             let gaps = try #require(LinuxGuest.reports(after).last?.gaps)

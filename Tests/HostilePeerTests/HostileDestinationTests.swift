@@ -22,7 +22,7 @@ extension HostilePeerTests {
                 ),
                 (
                     RawBytes.preamble(kind: 0, version: 7), 1,
-                    ["protocol version differs: here 5, there 7"]
+                    ["protocol version differs: here 6, there 7"]
                 ),
                 (RawBytes.preamble(kind: 9), 2, ["no lane of kind 9"]),
                 (RawBytes.preamble(kind: 1, index: 255), 2, ["no lane of kind 1 and index 255"]),
@@ -41,7 +41,7 @@ extension HostilePeerTests {
                 let answer = try #require(connection.receive(16))
                 #expect(answer[10] == attack.verdict)
                 // The answer names the version spoken here, whatever was refused.
-                #expect(answer.little(UInt16.self, at: 8) == 5)
+                #expect(answer.little(UInt16.self, at: 8) == 6)
                 #expect(connection.isClosedByPeer())
                 expectNews(attack.news, from: source, since: logged)
             }

@@ -272,6 +272,7 @@ private final class Meddler: Sendable {
     private let confirmed = Atomic<UInt64>(0)
     /// Rounds from here on are this object's own.
     private let isMeddling = Atomic(false)
+    private let hasMeddled = Atomic(false)
 
     init(_ steps: [Step]) { self.steps = steps }
 
@@ -286,6 +287,10 @@ private final class Meddler: Sendable {
         switch (message.lane, message.direction) {
         case (.bulk(0), .toDestination):
             note(message.bytes)
+            // The stream is sent behind the state, which is held back for the steps.
+            let isOfRound =
+                message.bytes[0] == 4 || message.bytes.little(UInt64.self, at: 16) == 2
+            if !isOfRound { _ = waitUntil(within: 10) { hasMeddled.load(ordering: .acquiring) } }
             return .replace(renumber(message.bytes))
         case (.control, .toSource):
             switch RawBytes.body(of: message.bytes) {
@@ -300,6 +305,7 @@ private final class Meddler: Sendable {
             guard case .state? = RawBytes.body(of: message.bytes) else { break }
             isMeddling.store(true, ordering: .releasing)
             for step in steps { take(step, message.relay) }
+            hasMeddled.store(true, ordering: .releasing)
         default: break
         }
         return .pass

@@ -18,7 +18,7 @@ extension HostilePeerTests {
             let source = try bench.source()
             let attacks: [(offset: Int, value: UInt16, news: String)] = [
                 (0, 0x2121, "wrong magic: expected 0x454e414c53555041, found 0x"),
-                (8, 9, "here 5, there 9"),
+                (8, 9, "here 6, there 9"),
                 (10, 3, "a migration is under way already"),
                 (10, 2, "refused"),
                 (10, 77, "reserved bits"),

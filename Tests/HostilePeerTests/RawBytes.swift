@@ -9,7 +9,7 @@ enum RawBytes {
     static func preamble(
         kind: UInt8,
         index: UInt8 = 0,
-        version: UInt16 = 5,
+        version: UInt16 = 6,
         key: [UInt8] = [UInt8](repeating: 0, count: 16)
     ) -> [UInt8] {
         Array("APUSLANE".utf8) + [UInt8(version & 0xFF), UInt8(version >> 8), kind, index]

@@ -123,6 +123,8 @@ struct `Saved state` {
         #expect(pages.count >= 4)
         #expect(Set(pages).count == pages.count)
         #expect(machine.firstPages(of: machine.blankState).count <= 1)
+        // It has no system calls.
+        #expect(try machine.kernelPages().isEmpty)
         // Hot pages come before those of the kernel, and none comes twice.
         let hot = [pages[0], pageCount - 1, pages[1]].map { PageIndex($0) }
         let withHot = machine.firstPages(of: state, thenHot: hot).map(\.rawValue)

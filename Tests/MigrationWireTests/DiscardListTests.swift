@@ -43,6 +43,7 @@ import Testing
         }
         #expect(list.messages.count > 2)
         #expect(list.pageCount == expected.count)
+        #expect(list.pages.map(\.rawValue) == expected)
         var found: [Int] = []
         for message in list.messages {
             #expect(message.pages.count <= WireLimits.discardByteCount)

@@ -14,7 +14,7 @@ import Testing
     @Test func `a preamble is these 32 bytes`() throws {
         let golden = bytes(
             hexadecimal: """
-                41505553 4c414e45  0500 01 03  00000000
+                41505553 4c414e45  0600 01 03  00000000
                 a0a1a2a3 a4a5a6a7 a8a9aaab acadaeaf
                 """
         )
@@ -32,7 +32,7 @@ import Testing
     ])
     func `a lane is named by kind and index`(lane: LaneName, name: String) throws {
         let golden = bytes(
-            hexadecimal: "41505553 4c414e45 0500 \(name) 00000000"
+            hexadecimal: "41505553 4c414e45 0600 \(name) 00000000"
                 + String(repeating: "00", count: 16)
         )
         let preamble = LanePreamble(lane: lane, key: .none)
@@ -56,7 +56,7 @@ import Testing
     @Test func `a preamble that offers rings is these 32 bytes`() throws {
         let golden = bytes(
             hexadecimal: """
-                41505553 4c414e45  0500 02 03  01 0c 14 00
+                41505553 4c414e45  0600 02 03  01 0c 14 00
                 a0a1a2a3 a4a5a6a7 a8a9aaab acadaeaf
                 """
         )
@@ -69,7 +69,7 @@ import Testing
     }
 
     @Test func `an answer that takes the rings is these 16 bytes`() throws {
-        let golden = bytes(hexadecimal: "41505553 4c414e45  0500 00 01 00000000")
+        let golden = bytes(hexadecimal: "41505553 4c414e45  0600 00 01 00000000")
         let answer = LaneAnswer(verdict: .accepted, takesRing: true)
         #expect(written(16) { unsafe answer.write(to: $0) } == golden)
         let read = try unsafe golden.withUnsafeBytes { unsafe try LaneAnswer(parsing: $0) }
@@ -222,7 +222,7 @@ import Testing
     }
 
     @Test func `limits are these numbers`() {
-        #expect(WireLimits.version == 5)
+        #expect(WireLimits.version == 6)
         #expect(WireLimits.entriesPerFrame == 64)
         #expect(WireLimits.payloadByteCount == 262_144)
         #expect(WireLimits.frameByteCount == 263_200)

@@ -159,7 +159,7 @@ struct Refused: Sendable, CustomTestStringConvertible {
                 RefusalReason.magic(found: 0xDEAD_BEEF),
                 ["0x454e414c53555041", "0xdeadbeef"]
             ),
-            (.version(found: 77), ["here 5", "there 77"]),
+            (.version(found: 77), ["here 6", "there 77"]),
             (.pageByteCount(source: 4096, destination: 16_384), ["4096", "16384"]),
             (
                 .memoryLayout(source: "0x0+512MiB", destination: "0x0+256MiB"),

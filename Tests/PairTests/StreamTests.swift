@@ -55,6 +55,41 @@ struct StreamTests {
         }
     }
 
+    @Test func `a round over some pages sends them, in their order, and no others`() throws {
+        let source = try ServingSource()
+        defer { source.end() }
+        let pages = (0..<100).map { PageIndex(1000 - 7 * $0) }
+        source.memory.openRound(1, of: pages)
+        var stream = FrameReader(source.bulk)
+        var count = 0
+        while case let frame = unsafe try stream.next(), unsafe frame.header.kind == .pages {
+            #expect(unsafe frame.header.token == FrameHeader.precopyToken)
+            let first = unsafe try source.firstEntry(of: frame)
+            #expect(first.page == pages[count])
+            count += unsafe frame.header.entryCount
+        }
+        #expect(count == pages.count)
+        // The rest of memory comes in postcopy.
+        source.memory.openStream()
+        while case let frame = unsafe try stream.next(), unsafe frame.header.kind == .pages {
+            #expect(unsafe frame.header.token == FrameHeader.streamToken)
+            count += unsafe frame.header.entryCount
+        }
+        #expect(count == 1024)
+    }
+
+    @Test func `behind what is touched first the stream waits until the guest goes on`() throws {
+        let source = try ServingSource()
+        defer { source.end() }
+        source.memory.openStream(beginningWith: [PageIndex(900)])
+        var stream = FrameReader(source.bulk)
+        #expect(unsafe try source.firstEntry(of: stream.next()).page == PageIndex(900))
+        let lane = [source.bulk.rawDescriptor] as [CInt]
+        #expect(try !waitUntilReadable(lane, timeout: .milliseconds(200))[0])
+        source.memory.noteResumed()
+        #expect(unsafe try source.firstEntry(of: stream.next()).page == PageIndex(0))
+    }
+
     @Test func `an answer is not compressed`() throws {
         let source = try ServingSource()
         defer { source.end() }

@@ -151,8 +151,8 @@ private struct OneVisitor: LaneAcceptor {
         try connector.other.send(preambleBytes(preamble))
         let reason = try refusal(from: connector)
         #expect(reason == .version(found: 1))
-        #expect(reason?.description == "protocol version differs: here 5, there 1")
-        let answer = answerBytes(LaneAnswer(verdict: .wrongVersion, version: 5))
+        #expect(reason?.description == "protocol version differs: here 6, there 1")
+        let answer = answerBytes(LaneAnswer(verdict: .wrongVersion, version: 6))
         #expect(try connector.other.receive(16) == answer)
     }
 

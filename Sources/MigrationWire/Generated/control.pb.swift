@@ -271,6 +271,9 @@ package nonisolated struct WirePrepared: Sendable {
   /// as stream_bytes_per_second, for the rounds
   package var precopyBytesPerSecond: UInt64 = 0
 
+  /// one round over the guest's kernel, where there are no others
+  package var kernelAhead: Bool = false
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -883,7 +886,7 @@ nonisolated extension WireWelcome: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WirePrepared: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Prepared"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}page_byte_count\0\u{1}memory\0\u{3}vcpu_count\0\u{3}urgent_lanes\0\u{3}bulk_lanes\0\u{3}prefetch_pages\0\u{3}stream_bytes_per_second\0\u{3}pages_per_request\0\u{3}precopy_rounds\0\u{3}downtime_limit_us\0\u{3}all_before_run\0\u{3}precopy_bytes_per_second\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}page_byte_count\0\u{1}memory\0\u{3}vcpu_count\0\u{3}urgent_lanes\0\u{3}bulk_lanes\0\u{3}prefetch_pages\0\u{3}stream_bytes_per_second\0\u{3}pages_per_request\0\u{3}precopy_rounds\0\u{3}downtime_limit_us\0\u{3}all_before_run\0\u{3}precopy_bytes_per_second\0\u{3}kernel_ahead\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -903,6 +906,7 @@ nonisolated extension WirePrepared: SwiftProtobuf.Message, SwiftProtobuf._Messag
       case 10: try { try decoder.decodeSingularUInt64Field(value: &self.downtimeLimitUs) }()
       case 11: try { try decoder.decodeSingularBoolField(value: &self.allBeforeRun) }()
       case 12: try { try decoder.decodeSingularUInt64Field(value: &self.precopyBytesPerSecond) }()
+      case 13: try { try decoder.decodeSingularBoolField(value: &self.kernelAhead) }()
       default: break
       }
     }
@@ -945,6 +949,9 @@ nonisolated extension WirePrepared: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if self.precopyBytesPerSecond != 0 {
       try visitor.visitSingularUInt64Field(value: self.precopyBytesPerSecond, fieldNumber: 12)
     }
+    if self.kernelAhead != false {
+      try visitor.visitSingularBoolField(value: self.kernelAhead, fieldNumber: 13)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -961,6 +968,7 @@ nonisolated extension WirePrepared: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if lhs.downtimeLimitUs != rhs.downtimeLimitUs {return false}
     if lhs.allBeforeRun != rhs.allBeforeRun {return false}
     if lhs.precopyBytesPerSecond != rhs.precopyBytesPerSecond {return false}
+    if lhs.kernelAhead != rhs.kernelAhead {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
