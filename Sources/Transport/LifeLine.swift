@@ -11,6 +11,7 @@ internal import Synchronization
 final class LifeLine: Sendable {
     let name: LaneName
     private let socket: Socket
+    private let yields: Bool
     private let hasEnded = Atomic<Bool>(false)
     /// The longest wait in nanoseconds; zero is no bound.
     private let limit = Atomic<UInt64>(0)
@@ -18,14 +19,19 @@ final class LifeLine: Sendable {
 
     /// How long a waiting thread spins before it sleeps: about what a sleep and a wake cost.
     private static let spinNanoseconds: UInt64 = 50_000
-    /// Looks at the other side's cursor before it reads the clock: few, since an emulated processor
-    /// takes 1 µs for each.
+    /// Looks at the other side's cursor before it lets others run and reads the clock: few, since
+    /// what it waits for may need this processor, and an emulated one takes 1 µs for each.
     private static let looksPerClock = 32
     /// How long a thread sleeps before it looks whether the other side is still there.
     private static let patience = Duration.milliseconds(50)
 
-    init(_ name: LaneName, over socket: consuming Socket) {
+    /// - Parameters:
+    ///   - name: The lane.
+    ///   - socket: What it was opened on.
+    ///   - yields: Whether a waiting thread lets others run now and then.
+    init(_ name: LaneName, over socket: consuming Socket, yields: Bool) {
         self.name = name
+        self.yields = yields
         self.socket = socket
     }
 
@@ -64,10 +70,6 @@ final class LifeLine: Sendable {
 
     /// Waits until the other side has moved its cursor far enough: spins a little, then sleeps.
     ///
-    /// Does not yield in between. Who sleeps and is woken takes the processor from a thread that
-    /// spins, if it is the one to be served; but one that yields falls behind all others by a slice,
-    /// some milliseconds, each time, and its vCPU with it.
-    ///
     /// - Parameters:
     ///   - flag: What the other side looks at to know whether a thread here sleeps.
     ///   - cursor: What the other side moves.
@@ -86,6 +88,8 @@ final class LifeLine: Sendable {
                 spinHint()
             }
             try check()
+            // The other side may need this very processor.
+            if yields { yieldProcessor() }
         }
         return try sleep(since: start, on: flag, for: cursor, judge)
     }

@@ -28,7 +28,10 @@ package final class RingLane: Lane {
         as side: RingSide
     ) {
         self.memory = memory
-        lifeLine = LifeLine(name, over: socket)
+        // Each yield puts a thread behind all others on its processor by a whole slice: nothing for
+        // one that stands ready for requests, but milliseconds for a vCPU that waits for its answer.
+        let isForAnswers = if case .urgent = name { side == .destination } else { false }
+        lifeLine = LifeLine(name, over: socket, yields: !isForAnswers)
         outgoing = memory.ring(from: side)
         incoming = memory.ring(from: side == .source ? .destination : .source)
         writer = RingWriter(outgoing, lifeLine)
