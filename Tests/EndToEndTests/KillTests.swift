@@ -56,10 +56,11 @@ extension EndToEndTests {
         @Test func `a source killed before the commit point ends the destination`() throws {
             let bench = try Bench()
             let source = try bench.source(memory: "16M")
+            let address = try source.address()
             // Stopped, it accepts connections (the kernel does) and answers nothing.
             source.send(SIGSTOP)
-            let destination = try bench.destination(to: source.address())
-            #expect(waitUntil(within: 10) { destination.hasConnection })
+            let destination = try bench.destination(to: address)
+            #expect(waitUntil(within: 10) { ApusProcess.isConnected(to: address) })
             pause(seconds: 0.1)
             #expect(destination.isRunning)
             #expect(try source.end(by: SIGKILL) == .killed(signal: SIGKILL))

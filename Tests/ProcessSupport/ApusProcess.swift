@@ -144,22 +144,21 @@ package final class ApusProcess {
         return 0
     }
 
-    /// Whether it has a connected Unix socket, which for a destination is its lane to a source.
-    package var hasConnection: Bool {
-        let folder = "/proc/\(processID)/fd"
-        let files = FileManager.default
-        // Before that it is what starts it, with sockets of this process.
-        let program = try? files.destinationOfSymbolicLink(atPath: "/proc/\(processID)/exe")
-        guard program?.hasSuffix("/\(name)") == true else { return false }
-        let numbers = (try? files.contentsOfDirectory(atPath: folder)) ?? []
-        let links = numbers.compactMap {
-            try? files.destinationOfSymbolicLink(atPath: "\(folder)/\($0)")
-        }
-        let table = try? String(contentsOfFile: "/proc/\(processID)/net/unix", encoding: .utf8)
-        // Number, references, protocol, flags, type, state (3 is connected), inode.
+    /// Whether somebody has connected to a Unix socket, also when its owner has not noticed.
+    ///
+    /// Seen in the kernel's table of sockets: the listener's path is that of every connection to it.
+    /// What processes hold says nothing, since they inherit sockets.
+    ///
+    /// - Parameter address: `unix:` and a path.
+    /// - Returns: Whether there is a connection now.
+    package static func isConnected(to address: String) -> Bool {
+        let path = address.dropFirst("unix:".count)
+        let table = try? String(contentsOfFile: "/proc/net/unix", encoding: .utf8)
+        // Number, references, protocol, flags, type, state, inode, path.
         return (table ?? "").split(separator: "\n").contains { line in
             let fields = line.split(separator: " ")
-            return fields.count >= 7 && fields[5] == "03" && links.contains("socket:[\(fields[6])]")
+            // Flag 0x10000 is on who listens.
+            return fields.count >= 8 && fields[7] == path && fields[3] == "00000000"
         }
     }
 
