@@ -90,7 +90,13 @@ package func streamMemory(_ memory: OutgoingMemory, on lane: any Lane, index: In
                 unsafe copy.copyMemory(
                     from: .init(memory.ram.bytes(of: PageRange(first: page, count: 1)))
                 )
-                let encoding = unsafe batch.append(page, contents: .init(copy))
+                // A guest's kernel is sent as it is: the sooner it is there, the less of it has been
+                // written again, and the sooner the guest moves.
+                let encoding = unsafe batch.append(
+                    page,
+                    contents: .init(copy),
+                    isCompressed: only == nil
+                )
                 if encoding == .zero { zeroPages += 1 }
             }
             memory.countRound(pages: pages.count, zeroPages: zeroPages)
