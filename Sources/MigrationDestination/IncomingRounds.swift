@@ -38,8 +38,8 @@ package final class IncomingRounds: Sendable {
     /// not be counted, or claimed, as what has come to stay.
     var areOpen: Bool { isOpen.load(ordering: .acquiring) }
 
-    /// Waits until pages come in no more rounds; false when that takes longer than a time.
-    func areClosed(within limit: Duration) -> Bool {
+    /// Waits until no page may come in a round any more; false when that takes longer than a time.
+    func awaitClosed(within limit: Duration) -> Bool {
         let end = MonotonicTime.now.advanced(by: limit)
         while true {
             let serial = closings.value

@@ -34,7 +34,7 @@ package func receiveStream(on lane: any Lane, into memory: IncomingMemory) {
                     }
                     unsafe try install(frame, arrival, with: &installer, reader, memory)
                 } else {
-                    unsafe try checkDue(frame, reader, memory)
+                    unsafe try checkDue(frame, reader, memory, within: overtakingLimit)
                     unsafe try install(frame, arrival, with: &installer, reader, memory)
                 }
             case .endOfRound:
@@ -46,7 +46,7 @@ package func receiveStream(on lane: any Lane, into memory: IncomingMemory) {
                 }
                 round = number
             case .endOfStream:
-                unsafe try checkDue(frame, reader, memory)
+                unsafe try checkDue(frame, reader, memory, within: overtakingLimit)
                 memory.countStreamEnd()
                 return
             case .requests:
@@ -131,10 +131,7 @@ struct AnswerReceiver: ~Copyable {
         }
         let received = isStamped ? MonotonicTime.now : nil
         // Nobody has requested anything before the state was read.
-        guard !memory.rounds.areOpen else {
-            let kind = unsafe frame.header.kind.rawValue
-            throw .lane(unsafe reader.violation(.early(kind: kind), in: frame))
-        }
+        unsafe try checkDue(frame, reader, memory, within: .zero)
         unsafe try install(frame, .answer, with: &installer, reader, memory)
         memory.countAnswers(pages: header.entryCount)
         return Answer(
@@ -154,19 +151,21 @@ private func next(_ reader: inout FrameReader) throws(MigrationError) -> Frame {
     }
 }
 
-/// How long the stream may come before the state is read, which was sent first.
-private let earlyLimit = Duration.seconds(5)
+/// How long the stream may overtake the state, which was sent before it.
+private let overtakingLimit = Duration.seconds(5)
 
-/// Waits with what of the stream is no part of a round as long as there may be rounds.
+/// Waits with what is no part of a round as long as there may be rounds, and refuses it when that
+/// takes longer than a time.
 ///
 /// It is sent behind the state, which tells that there are no more, and behind all that is to be
 /// discarded: a page must not be discarded that came to stay.
 private func checkDue(
     _ frame: Frame,
     _ reader: borrowing FrameReader,
-    _ memory: IncomingMemory
+    _ memory: IncomingMemory,
+    within limit: Duration
 ) throws(MigrationError) {
-    guard memory.rounds.areClosed(within: earlyLimit) else {
+    guard memory.rounds.awaitClosed(within: limit) else {
         let kind = unsafe frame.header.kind.rawValue
         throw .lane(unsafe reader.violation(.early(kind: kind), in: frame))
     }
