@@ -72,7 +72,7 @@ package func streamMemory(_ memory: OutgoingMemory, on lane: any Lane, index: In
     private mutating func send(round: Int) throws(LaneError) {
         let only = memory.pagesOfRound
         // Few, and in an order: one of the lanes sends them all.
-        var rest = (distance == 0 ? only : nil) ?? []
+        var rest = (distance == 0 ? only ?? [] : [])[...]
         while !memory.isStopped {
             let serial = memory.streamSerial
             if let wait = memory.capWait {
@@ -113,11 +113,11 @@ package func streamMemory(_ memory: OutgoingMemory, on lane: any Lane, index: In
     }
 
     /// Takes a frame of unsent pages from the beginning of a list.
-    private func take(_ rest: inout [PageIndex]) -> [PageIndex] {
+    private func take(_ rest: inout ArraySlice<PageIndex>) -> [PageIndex] {
         var pages: [PageIndex] = []
         while pages.isEmpty, !rest.isEmpty {
             pages = rest.prefix(WireLimits.entriesPerFrame).filter { memory.take($0) }
-            rest.removeFirst(min(rest.count, WireLimits.entriesPerFrame))
+            rest = rest.dropFirst(WireLimits.entriesPerFrame)
         }
         return pages
     }
@@ -126,9 +126,10 @@ package func streamMemory(_ memory: OutgoingMemory, on lane: any Lane, index: In
     /// a write that nobody has noticed is found.
     private mutating func digestKept() {
         while memory.isStreaming {
-            // The guest stands still, or has just gone on.
-            guard memory.hasSettled else {
-                memory.rest(since: memory.streamSerial, for: .milliseconds(20))
+            let serial = memory.streamSerial
+            // Not in the pause.
+            guard memory.resumed != nil else {
+                memory.rest(since: serial, for: .milliseconds(100))
                 continue
             }
             guard let run = memory.takeKept(from: cursor) else { return }
@@ -210,7 +211,7 @@ package func streamMemory(_ memory: OutgoingMemory, on lane: any Lane, index: In
             memory.payForStream(byteCount: try finish(digest, token: FrameHeader.streamToken))
         }
         // The destination is loading the state, and may need all its processors for that.
-        while !pages.isEmpty, memory.isStreaming, memory.resumed == nil {
+        while !pages.isEmpty, memory.isStreaming {
             let serial = memory.streamSerial
             guard memory.resumed == nil else { return }
             memory.rest(since: serial, for: .milliseconds(100))

@@ -103,7 +103,7 @@ package final class OutgoingMemory: Sendable {
     /// Pages that the round under way still has to send.
     var unsentInRound: Int {
         guard let pages = pagesOfRound else { return unsentCount }
-        return pages.count { sent.bits(ofWord: $0.rawValue / 64) & 1 << ($0.rawValue % 64) == 0 }
+        return pages.count { !sent.contains($0) }
     }
 
     /// The guest is paused, and what it had written is taken back: the pages that are sent now stay
@@ -211,11 +211,8 @@ package final class OutgoingMemory: Sendable {
     }
 
     /// Whether the guest has just gone on, and whatever can wait should leave processors to it.
-    var isSettling: Bool { resumed != nil && !hasSettled }
-
-    /// Whether the guest has gone on some time ago.
-    var hasSettled: Bool {
-        resumed.map { .now >= $0.advanced(by: Phase.settling) } ?? false
+    var isSettling: Bool {
+        resumed.map { .now < $0.advanced(by: Phase.settling) } ?? false
     }
 
     /// The pages that a request for one of them stands for.

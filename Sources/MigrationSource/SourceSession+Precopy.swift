@@ -178,6 +178,7 @@ extension SourceSession {
     func settleMemory() throws(MigrationError) {
         guard !rounds.isEmpty else { return }
         let written = try takeBackWritten()
+        // What was written just now will be written again.
         hotPages += written.pages.prefix(HotPages.mostPages)
         switch plan.remainder {
         case .inPostcopy: try discard(written, .andGoOn)
