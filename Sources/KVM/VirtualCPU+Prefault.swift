@@ -7,7 +7,7 @@ extension VirtualCPU {
     /// Maps guest memory that is present in this process, as if the vCPU had touched it.
     ///
     /// After a memory-fault exit this saves the second exit, which would only find the page and
-    /// map it. For the thread that calls `run()`.
+    /// map it. For the thread that calls `run()`, or any while that does not.
     ///
     /// - Parameters:
     ///   - address: Guest physical address, page-aligned.

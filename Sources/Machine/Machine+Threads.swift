@@ -41,13 +41,13 @@ extension Machine {
     /// The tasks of the vCPU threads, as the kernel numbers them, once they have been started.
     package var threadIDs: [CInt] { vcpus.map(\.threadID) }
 
-    /// Maps pages for all vCPUs of a parked machine, as if they had touched them: so each saves an
+    /// Maps pages for all vCPUs of a parked machine, as if they had touched them: each page saves an
     /// exit to KVM when the guest goes on.
     ///
     /// Advice: where the kernel cannot, nothing changes.
     ///
     /// - Parameter pages: Are present.
-    package func map(_ pages: some Sequence<PageIndex>) {
+    package func prefault(_ pages: some Sequence<PageIndex>) {
         guard faultExits.canPrefault else { return }
         for page in pages {
             guard let address = memory.layout.guestAddress(of: page),

@@ -293,8 +293,10 @@ package final class Destination {
         guard let memory else { return }
         let rounds = memory.rounds
         rounds.ended.clear()
-        // The guest's kernel, which runs first.
-        if options.mode == .postcopy { machine?.map(memory.present) }
+        // The guest's kernel, which runs first; no more of it, whatever a source has sent.
+        if options.mode == .postcopy {
+            machine?.prefault(memory.present.prefix(WireLimits.kernelPages))
+        }
         var received = WireRoundReceived()
         received.number = UInt32(clamping: rounds.receivedCount)
         try control.send(.roundReceived(received))
@@ -329,6 +331,8 @@ package final class Destination {
     ) throws(MigrationError) {
         guard let memory else { preconditionFailure("postcopy without memory") }
         try awaitPages(machine, memory, control)
+        // With all its memory here the guest need not settle.
+        tellPhases()
         timeline.firstFault = memory.totals.firstFault
         // What came before the guest ran was there when it did.
         timeline.lastPage = memory.totals.lastPage.map { max($0, timeline.run ?? $0) }

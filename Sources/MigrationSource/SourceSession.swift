@@ -263,6 +263,7 @@ final class SourceSession {
             return false
         case .done(let done):
             timeline.mark(\.lastPage)
+            tellPostcopy()
             self.done = done
             // Digests of nothing are equal, too.
             let pageCount = UInt64(memory.ram.layout.pageCount)

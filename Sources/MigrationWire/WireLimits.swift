@@ -23,6 +23,8 @@ package enum WireLimits {
     package static let discardByteCount = 1 << 15
     /// Precopy rounds of a migration, one in the pause included.
     package static let precopyRounds = 65
+    /// Pages of the guest's kernel that are sent ahead: 32 MiB, where kernels take some 25.
+    package static let kernelPages = 1 << 13
     /// The lowest cap on precopy rounds: with less, a frame takes longer than a peer waits for it.
     package static let leastPrecopyBytesPerSecond: UInt64 = 1 << 16
     /// Pages, or requests, in one frame.

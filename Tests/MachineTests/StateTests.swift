@@ -149,6 +149,22 @@ struct `Saved state` {
         }
     }
 
+    @Test func `finds the kernel by the tables around the entry for system calls`() throws {
+        let machine = try pausedMachine()
+        let pageCount = machine.memory.layout.pageCount
+        #expect(pageCount <= WireLimits.kernelPages)
+        var state = try machine.saveState()
+        let entry = try #require(state.vcpus[0].msrs.firstIndex { $0.index == 0xC000_0082 })
+        // The walker's tables map all its memory by large pages; its own code will do.
+        state.vcpus[0].msrs[entry].value = 0x1000
+        try machine.loadState(state)
+        #expect(try machine.kernelPages().map(\.rawValue).sorted() == Array(0..<pageCount))
+        // Where nothing is mapped.
+        state.vcpus[0].msrs[entry].value = 0x7FFF_F000_0000
+        try machine.loadState(state)
+        #expect(try machine.kernelPages().isEmpty)
+    }
+
     /// Bytes that changed on their way, or of which some are missing.
     ///
     /// They are no state, or one that is refused before anything is changed, or one that KVM takes

@@ -55,7 +55,8 @@ extension Machine {
     /// Its code and its data as they were loaded, not what it has allocated since. For a parked
     /// machine.
     ///
-    /// - Returns: Each page once, 32 MiB at the most; none of a guest that has no such entry.
+    /// - Returns: Each page once, ``WireLimits/kernelPages`` at the most; none of a guest that has no
+    ///   such entry, or whose tables of the moment do not map it by large pages.
     /// - Throws: What KVM refuses.
     package func kernelPages() throws(MachineError) -> [PageIndex] {
         var pages = PageList()
@@ -69,15 +70,12 @@ extension Machine {
                 ),
                 let table = walk(to: entry.value(at: 0), pointers.addressing, &pages)
             else { return [] }
-            addPages(of: table, atMost: Self.mostKernelParts, &pages)
+            addPages(of: table, atMost: WireLimits.kernelPages / 512, &pages)
         } catch {
             throw MachineError(error)
         }
-        return pages.list
+        return Array(pages.list.prefix(WireLimits.kernelPages))
     }
-
-    /// Parts of 2 MiB: kernels take some 25 MiB.
-    private static let mostKernelParts = 16
 
     /// kvmclock's two pages, those of asynchronous page faults, of stolen time and of the end of
     /// interrupts: guest physical addresses with flags in their low bits
@@ -121,8 +119,13 @@ extension Machine {
         }
     }
 
-    /// Adds the pages that the first entries of a table map which are present, each a large page or
-    /// a table of 512 pages, which is added, too.
+    /// Adds what a table maps, by those of its entries that are present: large pages, and tables of
+    /// 512 pages with those pages.
+    ///
+    /// - Parameters:
+    ///   - table: Guest physical address of a table whose entries are for 2 MiB each.
+    ///   - most: Entries that are looked at, the first ones.
+    ///   - pages: What is added to.
     private func addPages(of table: UInt64, atMost most: Int, _ pages: inout PageList) {
         for entry in (0..<512).lazy.compactMap({ self.entry($0, ofTable: table) }).prefix(most) {
             if entry.isLarge {
