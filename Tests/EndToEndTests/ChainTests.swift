@@ -7,9 +7,14 @@ import Testing
 extension EndToEndTests {
     /// One guest that moves again and again.
     @Suite struct Chains {
-        @Test func `a guest moves twenty times in a row and forgets nothing`() throws {
+        @Test(.onEachPathInFullRuns)
+        func `a guest moves twenty times in a row and forgets nothing`() throws {
             let bench = try Bench()
-            var holder = try bench.source(memory: "24M", vCPUs: 2, ["--guest-zero", "10"])
+            var holder = try bench.source(
+                memory: scaledMemory(megabytes: 24),
+                vCPUs: 2,
+                ["--guest-zero", "10"]
+            )
             var iterations: UInt64 = 0
             for move in 1...20 {
                 let isLast = move == 20
@@ -43,7 +48,11 @@ extension EndToEndTests {
         @Test func `a guest goes there and comes back`() throws {
             let bench = try Bench()
             let home = bench.folder.address()
-            let first = try bench.source(memory: "32M", vCPUs: 2, listen: home)
+            let first = try bench.source(
+                memory: scaledMemory(megabytes: 32),
+                vCPUs: 2,
+                listen: home
+            )
             let there = try bench.destination(
                 to: home,
                 ["--backing", "memfd", "--listen", bench.folder.address()]

@@ -16,6 +16,27 @@ import Testing
 )
 struct EndToEndTests {}
 
+/// What is tested on the fault path that tests are run on: the testbed runs them on several.
+enum FaultPathUnderTest {
+    fileprivate static let isFirst = [.auto, .nowait].contains(HostFacts.faultPath)
+
+    /// Whether a test goes through all shapes of a guest, and not just the one that asks the most.
+    static let isEveryShapeDue = isFirst || HostFacts.isFullRun
+}
+
+extension Trait where Self == ConditionTrait {
+    /// For what has nothing to do with faults, or comes by none: once is enough.
+    static var onOnePath: Self {
+        .enabled(if: FaultPathUnderTest.isFirst, "no fault path has a part in it")
+    }
+
+    /// For what fault paths have little part in: on the first, and on the others with
+    /// `APUS_FULL=1`.
+    static var onEachPathInFullRuns: Self {
+        .enabled(if: FaultPathUnderTest.isEveryShapeDue, "APUS_FULL=1 runs it on each fault path")
+    }
+}
+
 /// Whether a migration succeeded by all that both sides say.
 ///
 /// - Parameters:

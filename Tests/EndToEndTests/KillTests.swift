@@ -7,7 +7,7 @@ import Testing
 
 extension EndToEndTests {
     /// `kill -9` of either side.
-    @Suite struct Kills {
+    @Suite(.onEachPathInFullRuns) struct Kills {
         /// The real destination, killed at random; what the source says decides which half of
         /// the rule holds.
         @Test func `a destination killed before the commit point leaves the guest at the source`()
@@ -44,7 +44,7 @@ extension EndToEndTests {
             throws
         {
             let bench = try Bench()
-            let source = try bench.source(memory: "512M", vCPUs: 2)
+            let source = try bench.source(memory: scaledMemory(megabytes: 512), vCPUs: 2)
             let destination = try bench.destination(to: source.address())
             try destination.waitForLog("phase: switchover → postcopy")
             #expect(try source.end(by: SIGKILL) == .killed(signal: SIGKILL))
@@ -71,7 +71,7 @@ extension EndToEndTests {
             throws
         {
             let bench = try Bench()
-            let source = try bench.source(memory: "512M", vCPUs: 2)
+            let source = try bench.source(memory: scaledMemory(megabytes: 512), vCPUs: 2)
             let destination = try bench.destination(to: source.address())
             try destination.waitForLog("phase: switchover → postcopy")
             #expect(try destination.end(by: SIGKILL) == .killed(signal: SIGKILL))

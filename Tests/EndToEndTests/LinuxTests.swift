@@ -8,17 +8,6 @@ import Telemetry
 import TestSupport
 import Testing
 
-extension LinuxGuest {
-    /// For what has nothing to do with faults, or comes by none: once is enough of the fault paths
-    /// that the testbed runs these tests on.
-    static var onOnePath: ConditionTrait {
-        .enabled(
-            if: [.auto, .nowait].contains(HostFacts.faultPath),
-            "no fault path has a part in it"
-        )
-    }
-}
-
 extension EndToEndTests {
     /// Linux boots at a source, and lives on at a destination.
     @Suite(
@@ -36,11 +25,11 @@ extension EndToEndTests {
             bench = try Bench()
         }
 
-        @Test(LinuxGuest.onOnePath, arguments: [1, 2, 4])
+        @Test(.onOnePath, arguments: [1, 2, 4])
         func `Linux boots on some vCPUs and powers off`(vCPUs: Int) throws {
             let console = bench.folder.file("console")
             let source = try bench.source(
-                memory: "192M",
+                memory: "64M",
                 vCPUs: vCPUs,
                 guest.flags(console: console, "memory=4 for=2")
             )
@@ -51,22 +40,22 @@ extension EndToEndTests {
             #expect(LinuxGuest.reports(console).map(\.second) == [1, 2], "\(text)")
         }
 
-        @Test(LinuxGuest.onOnePath)
+        @Test(.onOnePath)
         func `a guest that wants to start again says so by the exit code`() throws {
             let console = bench.folder.file("console")
             let source = try bench.source(
-                memory: "192M",
+                memory: "64M",
                 guest.flags(console: console, "memory=4 for=1 end=reboot")
             )
             #expect(try source.waitForEnd(within: 30) == .exited(15), "\(source.log)")
         }
 
-        @Test(arguments: [1, 2])
+        @Test(arguments: FaultPathUnderTest.isEveryShapeDue ? [1, 2] : [2])
         func `a Linux guest moves while it verifies its memory`(vCPUs: Int) throws {
             let before = bench.folder.file("console")
             let after = bench.folder.file("console")
             let source = try bench.source(
-                memory: "192M",
+                memory: "96M",
                 vCPUs: vCPUs,
                 guest.flags(console: before, "memory=8")
             )
@@ -89,11 +78,11 @@ extension EndToEndTests {
             for gap in gaps + [report.gaps.outsideMicroseconds ?? 0] { #expect(gap >= downtime) }
         }
 
-        @Test func `an idle Linux guest moves`() throws {
+        @Test(.onEachPathInFullRuns) func `an idle Linux guest moves`() throws {
             let before = bench.folder.file("console")
             let after = bench.folder.file("console")
             let source = try bench.source(
-                memory: "128M",
+                memory: "64M",
                 vCPUs: 2,
                 guest.flags(console: before, "memory=0")
             )
@@ -104,7 +93,7 @@ extension EndToEndTests {
             expectWholeStory([before, after])
         }
 
-        @Test(LinuxGuest.onOnePath)
+        @Test(.onOnePath)
         func `precopy of an idle Linux guest with devices sends its memory once`() throws {
             let (before, after) = (bench.folder.file("console"), bench.folder.file("console"))
             let disk = bench.folder.file("disk")
@@ -136,11 +125,11 @@ extension EndToEndTests {
             #expect(bytes <= 1.05 * Double(report.machine.memoryBytes))
         }
 
-        @Test func `a Linux guest moves while it boots`() throws {
+        @Test(.onEachPathInFullRuns) func `a Linux guest moves while it boots`() throws {
             let before = bench.folder.file("console")
             let after = bench.folder.file("console")
             let source = try bench.source(
-                memory: "128M",
+                memory: "64M",
                 vCPUs: 2,
                 guest.flags(console: before, "loglevel=7 memory=4")
             )
@@ -180,11 +169,11 @@ extension EndToEndTests {
 
         /// There and back, to one of two addresses in turn; as often as `APUS_FULL` asks for.
         @Test func `a Linux guest moves there and back, and its clocks go on`() throws {
-            let moves = ProcessInfo.processInfo.environment["APUS_FULL"] == nil ? 3 : 10
+            let moves = HostFacts.isFullRun ? 10 : 3
             let addresses = [bench.folder.address(), bench.folder.address()]
             var consoles = [bench.folder.file("console")]
             var holder = try bench.source(
-                memory: "128M",
+                memory: "64M",
                 vCPUs: 2,
                 // Warnings too: a clock that is unstable is one.
                 guest.flags(console: consoles[0], "loglevel=5 memory=4"),
@@ -234,11 +223,12 @@ extension EndToEndTests {
             return lag
         }
 
-        @Test func `a Linux guest moves while it forks, writes files and maps them`() throws {
+        @Test(.onEachPathInFullRuns)
+        func `a Linux guest moves while it forks, writes files and maps them`() throws {
             let before = bench.folder.file("console")
             let after = bench.folder.file("console")
             let source = try bench.source(
-                memory: "128M",
+                memory: "96M",
                 vCPUs: 2,
                 guest.flags(console: before, "memory=0 load=build")
             )
@@ -250,7 +240,7 @@ extension EndToEndTests {
         }
 
         @Test(
-            LinuxGuest.onOnePath,
+            .onOnePath,
             .enabled(if: LinuxGuest.debian != nil, "needs deploy/guest/debian-kernel")
         )
         func `Debian's own kernel boots and moves`() throws {
@@ -269,7 +259,7 @@ extension EndToEndTests {
             expectWholeStory([before, after])
         }
 
-        @Test(LinuxGuest.onOnePath)
+        @Test(.onOnePath)
         func `a kernel too large for memory is refused in one line`() throws {
             let process = try bench.start(
                 .source,
@@ -280,12 +270,12 @@ extension EndToEndTests {
             #expect(process.log.split(separator: "\n").count == 1, "\(process.log)")
         }
 
-        @Test(LinuxGuest.onOnePath)
+        @Test(.onOnePath)
         func `a Linux guest hears what is said on its console`() throws {
             let path = bench.folder.file("console")
             var flags = guest.flags(console: "", "memory=4")
             flags[flags.firstIndex(of: "file:") ?? 0] = "unix:\(path)"
-            let source = try bench.source(memory: "128M", flags)
+            let source = try bench.source(memory: "64M", flags)
             let client = try ConsoleClient(path: path)
             try LinuxGuest.wait(for: "observer") { client.text.contains("pages verified") }
             client.say("hello there\n")

@@ -7,13 +7,16 @@ import Testing
 
 extension EndToEndTests {
     /// Two hosts, as far as one machine can be two: network namespaces joined by a veth pair.
-    @Suite(.enabled(if: NetworkPair.isWanted, "needs root and network namespaces"))
+    @Suite(
+        .onEachPathInFullRuns,
+        .enabled(if: NetworkPair.isWanted, "needs root and network namespaces")
+    )
     struct Networks {
         @Test func `a guest moves over TCP from one network namespace to another`() throws {
             let network = try NetworkPair()
             let bench = try Bench()
             let source = try bench.source(
-                memory: "64M",
+                memory: scaledMemory(megabytes: 64),
                 vCPUs: 2,
                 listen: "tcp:\(network.sourceAddress):4711",
                 through: network.inSource
@@ -33,7 +36,7 @@ extension EndToEndTests {
             let network = try NetworkPair()
             let bench = try Bench()
             let source = try bench.source(
-                memory: "512M",
+                memory: scaledMemory(megabytes: 512),
                 listen: "tcp:\(network.sourceAddress):4711",
                 through: network.inSource
             )

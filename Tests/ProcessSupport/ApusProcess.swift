@@ -235,6 +235,12 @@ package func waitUntil(within seconds: Double, _ condition: () -> Bool) -> Bool 
     return true
 }
 
+/// The memory of a guest that needs no more than it takes long to move: a quarter of it where an
+/// emulated processor moves it, as ``Bench/source(memory:vCPUs:_:listen:through:)`` has it.
+package func scaledMemory(megabytes: Int) -> String {
+    "\(HostFacts.testbedKernel == nil ? megabytes : megabytes / 4)M"
+}
+
 /// Lets time pass, ``slowness`` times as much.
 package func pause(seconds: Double) {
     usleep(UInt32(seconds * slowness * 1_000_000))

@@ -78,6 +78,10 @@ package enum HostFacts {
     package static let runsHugePageTests: Bool =
         Host.availableHugePages >= hugePagesNeeded || isSet("APUS_REQUIRE_HUGE_PAGES")
 
+    /// Whether randomized and repeated tests run long, and all tests on each fault path:
+    /// `APUS_FULL=1`.
+    package static let isFullRun: Bool = isSet("APUS_FULL")
+
     /// The kernel of the testbed, `nowait` or `stock`; nil on any other machine.
     package static let testbedKernel: String? = value(of: "APUS_TESTBED")
 
