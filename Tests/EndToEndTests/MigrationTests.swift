@@ -94,7 +94,7 @@ extension EndToEndTests {
         @Test func `what does not compress travels as it is, and zero pages cost nothing`() throws {
             let bench = try Bench()
             let source = try bench.source(
-                memory: scaledMemory(megabytes: 64),
+                memory: "64M",
                 vCPUs: 2,
                 ["--guest-order", "random", "--guest-random", "60", "--guest-zero", "20"]
             )
