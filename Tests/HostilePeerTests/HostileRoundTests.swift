@@ -118,8 +118,12 @@ extension HostilePeerTests {
         func `nothing of a round comes in behind the state`(kind: UInt8, news: String) throws {
             let bench = try Bench()
             let source = try bench.source(vCPUs: 2)
+            let isLoaded = Atomic(false)
             let isDone = Atomic(false)
             let relay = try Relay(to: source.address(), in: bench.folder) { message in
+                if message.lane == .control, case .loaded? = RawBytes.body(of: message.bytes) {
+                    isLoaded.store(true, ordering: .releasing)
+                }
                 // The first frame behind the rounds, before or behind Run: pages, or the stream's
                 // end when the guest has asked for all that was left.
                 guard message.lane == .bulk(0), message.direction == .toDestination,
@@ -128,6 +132,8 @@ extension HostilePeerTests {
                             && message.bytes.little(UInt64.self, at: 16) == 0),
                     !isDone.exchange(true, ordering: .relaxed)
                 else { return .pass }
+                // Ahead of the state, on another lane, what follows would be a round's.
+                _ = waitUntil(within: 10) { isLoaded.load(ordering: .acquiring) }
                 let sequence = message.bytes.little(UInt64.self, at: 8)
                 return .replace(
                     kind == 2
