@@ -125,7 +125,7 @@ package func streamMemory(_ memory: OutgoingMemory, on lane: any Lane, index: In
     /// Adds pages to the digest that came in a round and stayed: as they are at the pause, so that
     /// a write that nobody has noticed is found.
     private mutating func digestKept() {
-        while memory.isStreaming {
+        while memory.isStreaming, memory.hasKeptPages {
             let serial = memory.streamSerial
             // Not in the pause.
             guard memory.resumed != nil else {

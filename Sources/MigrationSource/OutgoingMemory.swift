@@ -115,9 +115,12 @@ package final class OutgoingMemory: Sendable {
         hasKept.store(true, ordering: .releasing)
     }
 
+    /// Whether pages stayed; known before the stream begins.
+    var hasKeptPages: Bool { hasKept.load(ordering: .acquiring) }
+
     /// Takes pages that stayed, for the digest, as `takeRun` does; nil when there are no more.
     func takeKept(from start: PageIndex) -> PageRange? {
-        guard hasKept.load(ordering: .acquiring) else { return nil }
+        guard hasKeptPages else { return nil }
         return digested.takeRun(from: start, mostPages: WireLimits.entriesPerFrame)
     }
 
