@@ -25,7 +25,10 @@ package enum Command {
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         // Debian keeps administrators' programs out of other users' PATH.
         process.arguments =
-            ["timeout", "\(seconds)", "env", "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"]
+            [
+                "timeout", "--kill-after=5", "\(seconds)", "env",
+                "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+            ]
             + words
         let pipe = Pipe()
         process.standardInput = FileHandle.nullDevice
