@@ -16,12 +16,13 @@ import Testing
 )
 struct EndToEndTests {}
 
-/// What is tested on the fault path that tests are run on: the testbed runs them on several.
+/// The fault path that tests are run on: the testbed runs them on several, one after the other.
 enum FaultPathUnderTest {
     fileprivate static let isFirst = [.auto, .nowait].contains(HostFacts.faultPath)
 
-    /// Whether a test goes through all shapes of a guest, and not just the one that asks the most.
-    static let isEveryShapeDue = isFirst || HostFacts.isFullRun
+    /// Whether all migrations run, with every shape of a guest; else those that the path has much
+    /// part in, with the shape that asks the most.
+    static let isTestedInFull = isFirst || HostFacts.isFullRun
 }
 
 extension Trait where Self == ConditionTrait {
@@ -33,7 +34,7 @@ extension Trait where Self == ConditionTrait {
     /// For what fault paths have little part in: on the first, and on the others with
     /// `APUS_FULL=1`.
     static var onEachPathInFullRuns: Self {
-        .enabled(if: FaultPathUnderTest.isEveryShapeDue, "APUS_FULL=1 runs it on each fault path")
+        .enabled(if: FaultPathUnderTest.isTestedInFull, "APUS_FULL=1 runs it on each fault path")
     }
 }
 

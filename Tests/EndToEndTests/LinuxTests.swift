@@ -50,7 +50,7 @@ extension EndToEndTests {
             #expect(try source.waitForEnd(within: 30) == .exited(15), "\(source.log)")
         }
 
-        @Test(arguments: FaultPathUnderTest.isEveryShapeDue ? [1, 2] : [2])
+        @Test(arguments: FaultPathUnderTest.isTestedInFull ? [1, 2] : [2])
         func `a Linux guest moves while it verifies its memory`(vCPUs: Int) throws {
             let before = bench.folder.file("console")
             let after = bench.folder.file("console")

@@ -18,7 +18,7 @@ extension EndToEndTests {
             var testDescription: String { "\(vCPUs) vCPUs, \(from) to \(to), \(transport)" }
 
             static var due: [Shape] {
-                (FaultPathUnderTest.isEveryShapeDue ? [1, 2, 4] : [4]).flatMap { vCPUs in
+                (FaultPathUnderTest.isTestedInFull ? [1, 2, 4] : [4]).flatMap { vCPUs in
                     ["anonymous", "memfd"].flatMap { backing in
                         ["ring", "unix", "tcp"].map { transport in
                             // TCP migrations change the backing on their way.

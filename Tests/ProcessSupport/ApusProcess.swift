@@ -235,8 +235,8 @@ package func waitUntil(within seconds: Double, _ condition: () -> Bool) -> Bool 
     return true
 }
 
-/// The memory of a guest that needs no more than it takes long to move: a quarter of it where an
-/// emulated processor moves it, as ``Bench/source(memory:vCPUs:_:listen:through:)`` has it.
+/// Guest memory for ``Bench/source(memory:vCPUs:_:listen:through:)`` where its size only has to be
+/// worth moving: a quarter in the testbed, whose emulated processor takes longest for that.
 package func scaledMemory(megabytes: Int) -> String {
     "\(HostFacts.testbedKernel == nil ? megabytes : megabytes / 4)M"
 }
